@@ -1,0 +1,24 @@
+//! What the fuzz targets share: one function a target, and the inputs to start from.
+#![forbid(unsafe_code)]
+
+pub mod replay;
+pub mod seeds;
+mod trivial;
+
+pub use trivial::trivial;
+
+/// Makes a fuzz target of one of this library's functions. Built for fuzzing, it
+/// is libFuzzer's entry point; built otherwise, a program that feeds the function
+/// the files named on its command line.
+#[macro_export]
+macro_rules! target {
+    ($reader:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|input: &[u8]| $crate::$reader(input));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::process::ExitCode {
+            $crate::replay::files(std::env::args_os().skip(1), $crate::$reader)
+        }
+    };
+}
