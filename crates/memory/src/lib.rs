@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The operating-system side of Nowire: segments of shared memory with one
+//! writer, and the control socket their descriptors travel over.
+//!
+//! An [`OwnedSegment`] is memory only this process can write; its descriptor,
+//! handed to a peer, becomes a [`PeerSegment`] there: verified, and read-only.
+//! [`socket`] passes descriptors, tells who the peer is and rings doorbells.
+//! [`keep_freed_memory`] stops glibc from giving large buffers back.
+//!
+//! Code that may harm memory lives in `sys/` and nowhere else in the workspace;
+//! each module there begins with the numbered rules it keeps.
+#![deny(unsafe_code)]
+
+mod segment;
+pub mod socket;
+#[allow(
+    unsafe_code,
+    reason = "the one place where the operating system is reached directly"
+)]
+mod sys;
+
+pub use segment::{OwnedSegment, PeerSegment, SegmentError};
+pub use sys::malloc::keep_freed_memory;

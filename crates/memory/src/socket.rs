@@ -1,0 +1,226 @@
+//! The control socket: a Unix stream socket between two processes that share
+//! segments.
+//!
+//! It carries the handshake with its descriptors, then nothing but doorbells;
+//! its hang-up is the peer's death. The doorbell is this socket and not an
+//! eventfd, because an eventfd's `O_NONBLOCK` and counter are shared with the
+//! peer: it could clear the one or fill the other, and so block whoever rings.
+//! `MSG_DONTWAIT` belongs to each call and cannot be taken away.
+//!
+//! Every socket made here is non-blocking and closed on exec; no call raises
+//! `SIGPIPE`.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::path::Path;
+
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::{self, Errno};
+use rustix::net::{
+    self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
+
+use crate::sys::credentials;
+
+/// Most descriptors that go with one message.
+pub const DESCRIPTORS_LIMIT: usize = 4;
+
+/// Longest path, in bytes, that a Unix socket can be bound or connected to.
+pub const PATH_LIMIT_BYTES: usize = 107;
+
+/// The process at the other end of a Unix socket, as the kernel knows it: who
+/// connected, or, seen from the client, who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its process id; 0 when it lives in a pid namespace unseen from here.
+    pub pid: u32,
+    /// Its effective user id when it connected or began to listen.
+    pub uid: u32,
+    /// Its effective group id then.
+    pub gid: u32,
+}
+
+/// What [`recv_with_descriptors`] took from the socket.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes received; 0 means that the peer hung up.
+    pub bytes: usize,
+    /// Descriptors that came with them, closed on exec.
+    pub descriptors: Vec<OwnedFd>,
+    /// More descriptors came than were asked for; those are closed.
+    pub surplus: bool,
+}
+
+/// What [`drain_doorbell`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// It was rung, this many times at least.
+    Rung(usize),
+    /// Nothing; the peer is still there.
+    Empty,
+    /// The peer closed the socket, or died.
+    HungUp,
+}
+
+fn unix_socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+/// A socket bound to `path`, which it creates; not listening yet.
+///
+/// # Errors
+/// What `socket` or `bind` say; a path of more than [`PATH_LIMIT_BYTES`] is
+/// `ENAMETOOLONG`, one that exists `EADDRINUSE`.
+pub fn bind(path: &Path) -> io::Result<OwnedFd> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = unix_socket()?;
+    net::bind(&socket, &address)?;
+    Ok(socket)
+}
+
+/// Lets clients connect; `backlog` of them may wait to be accepted.
+///
+/// # Errors
+/// What `listen` says.
+pub fn listen(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    net::listen(socket, backlog)
+}
+
+/// Takes the next client.
+///
+/// # Errors
+/// `EAGAIN` when none waits, `EMFILE` or `ENFILE` when descriptors ran out.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+}
+
+/// Connects to whoever listens at `path`.
+///
+/// # Errors
+/// `ENOENT` when there is no socket, `ECONNREFUSED` when nobody listens any
+/// more, `EAGAIN` when too many wait already, `EACCES` when not allowed.
+pub fn connect(path: &Path) -> io::Result<OwnedFd> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = unix_socket()?;
+    net::connect(&socket, &address)?;
+    Ok(socket)
+}
+
+/// Who is at the other end.
+///
+/// # Errors
+/// What `getsockopt(SO_PEERCRED)` says.
+pub fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
+    let (pid, uid, gid) = credentials::of_peer(socket)?;
+    Ok(Credentials { pid, uid, gid })
+}
+
+/// Sends `bytes`, with `descriptors` attached to the first of them. Returns how
+/// many bytes went; the descriptors went if that is more than none.
+///
+/// # Errors
+/// `EAGAIN` when the socket is full, `EPIPE` when the peer is gone, `EINVAL` for
+/// more than [`DESCRIPTORS_LIMIT`] descriptors.
+pub fn send_with_descriptors(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    if descriptors.len() > DESCRIPTORS_LIMIT {
+        return Err(Errno::INVAL);
+    }
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_LIMIT))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        let pushed = control.push(SendAncillaryMessage::ScmRights(descriptors));
+        debug_assert!(
+            pushed,
+            "the buffer has room for {DESCRIPTORS_LIMIT} descriptors"
+        );
+    }
+    retry(|| net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags))
+}
+
+/// Receives into `buffer`, together with at most `limit` descriptors; `limit`
+/// itself is at most [`DESCRIPTORS_LIMIT`].
+///
+/// # Errors
+/// `EAGAIN` when nothing has come, `ECONNRESET` when the peer is gone.
+pub fn recv_with_descriptors(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    limit: usize,
+) -> io::Result<Received> {
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_LIMIT))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message =
+        retry(|| net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags))?;
+    let mut received = Received {
+        bytes: message.bytes,
+        descriptors: Vec::new(),
+        surplus: message.flags.contains(ReturnFlags::CTRUNC),
+    };
+    for attached in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = attached {
+            for descriptor in descriptors {
+                if received.descriptors.len() < limit {
+                    received.descriptors.push(descriptor);
+                } else {
+                    received.surplus = true;
+                }
+            }
+        }
+    }
+    Ok(received)
+}
+
+/// Wakes the peer, which waits for `socket` to become readable. Never blocks:
+/// when the socket is full the peer has been rung often enough.
+///
+/// # Errors
+/// `EPIPE` or `ECONNRESET` when the peer is gone.
+pub fn ring_doorbell(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    match retry(|| net::send(socket, &[1], flags)) {
+        Ok(_) | Err(Errno::AGAIN) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes what was rung, up to 1024 times; never blocks. To be called again
+/// before waiting, unless it says [`Drained::Empty`].
+///
+/// # Errors
+/// What `recv` says, apart from what [`Drained`] tells.
+pub fn drain_doorbell(socket: BorrowedFd<'_>) -> io::Result<Drained> {
+    let mut rung = [0; 1024];
+    match retry(|| net::recv(socket, &mut rung, RecvFlags::DONTWAIT)) {
+        Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => Ok(Drained::HungUp),
+        Ok((bytes, _)) => Ok(Drained::Rung(bytes)),
+        Err(Errno::AGAIN) => Ok(Drained::Empty),
+        Err(error) => Err(error),
+    }
+}
+
+/// A pair of connected control sockets, for tests and for children that inherit
+/// one end.
+///
+/// # Errors
+/// What `socketpair` says.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}

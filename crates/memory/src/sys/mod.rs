@@ -1,0 +1,6 @@
+//! Calls to the operating system and the processor that Rust cannot check.
+
+mod copy;
+pub(crate) mod credentials;
+pub(crate) mod malloc;
+pub(crate) mod mapping;
