@@ -26,8 +26,9 @@ use crate::sys::credentials;
 /// Most descriptors that go with one message.
 pub const DESCRIPTORS_LIMIT: usize = 4;
 
-/// Longest path, in bytes, that a Unix socket can be bound or connected to.
-pub const PATH_LIMIT_BYTES: usize = 107;
+/// Longest path, in bytes, that a Unix socket can be bound or connected to. (Linux
+/// needs no NUL at its end.)
+pub const PATH_LIMIT_BYTES: usize = 108;
 
 /// The process at the other end of a Unix socket, as the kernel knows it: who
 /// connected, or, seen from the client, who listens.
