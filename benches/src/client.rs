@@ -1,0 +1,57 @@
+//! The calling process of one carrier.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::args::WorkerArgs;
+use crate::cell::Carrier;
+use crate::control::{Answer, Order};
+use crate::dial::{Dial, Inprocess, Tonic};
+use crate::measure;
+use crate::process::{Memory, Usage};
+use crate::worker::{answer, orders};
+
+/// Connects and makes the calls it is told to make.
+pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
+    let address = args.address.clone();
+    match args.carrier {
+        Carrier::Inprocess => follow_orders(Inprocess).await,
+        Carrier::Unix | Carrier::Tcp => follow_orders(Tonic { address }).await,
+        other => bail!("{other} has no client"),
+    }
+}
+
+async fn follow_orders<D: Dial>(dialer: D) -> Result<()> {
+    let channel = dialer.dial().await?;
+    let mut kept = Vec::new();
+    let mut orders = orders();
+    answer(&Answer::Ready {
+        address: String::new(),
+    })?;
+    while let Some(order) = orders.recv().await {
+        answer(&match order {
+            Order::Usage => Answer::Usage(Usage::now()?),
+            Order::Memory => Answer::Memory(Memory::now()?),
+            Order::Run { load, for_ms } => {
+                let time = Duration::from_millis(for_ms);
+                Answer::Samples(measure::run(channel.clone(), load, time).await?)
+            }
+            Order::Connect { times } => Answer::Samples(measure::connect(&dialer, times).await?),
+            Order::Open { connections } => {
+                kept = measure::open(&dialer, connections).await?;
+                Answer::Done
+            }
+            Order::Rest { for_ms } => {
+                tokio::time::sleep(Duration::from_millis(for_ms)).await;
+                Answer::Done
+            }
+            Order::Close => {
+                kept = Vec::new();
+                Answer::Done
+            }
+        })?;
+    }
+    drop(kept);
+    Ok(())
+}

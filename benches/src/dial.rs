@@ -1,0 +1,73 @@
+//! From a carrier and an address to a channel the stubs can use.
+
+use std::future::Future;
+
+use anyhow::{Context, Result};
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::{Bytes, StdError};
+use tonic::service::Routes;
+use tonic::transport;
+
+use crate::inprocess;
+
+/// Any channel the generated client takes, from any task.
+pub(crate) trait Channel:
+    GrpcService<
+        Body,
+        Error: Into<StdError>,
+        Future: Send,
+        ResponseBody: http_body::Body<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<T> Channel for T where
+    T: GrpcService<
+            Body,
+            Error: Into<StdError>,
+            Future: Send,
+            ResponseBody: http_body::Body<Data = Bytes, Error: Into<StdError> + Send>
+                              + Send
+                              + 'static,
+        > + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Makes channels to one server.
+pub(crate) trait Dial {
+    type Channel: Channel;
+
+    fn dial(&self) -> impl Future<Output = Result<Self::Channel>>;
+}
+
+/// tonic's own transport, for `unix:` and `http:` addresses.
+pub(crate) struct Tonic {
+    pub(crate) address: String,
+}
+
+impl Dial for Tonic {
+    type Channel = transport::Channel;
+
+    async fn dial(&self) -> Result<transport::Channel> {
+        transport::Endpoint::from_shared(self.address.clone())?
+            .connect()
+            .await
+            .with_context(|| format!("connecting to {}", self.address))
+    }
+}
+
+/// No transport at all.
+pub(crate) struct Inprocess;
+
+impl Dial for Inprocess {
+    type Channel = Routes;
+
+    async fn dial(&self) -> Result<Routes> {
+        Ok(inprocess::channel())
+    }
+}

@@ -1,0 +1,235 @@
+//! The loops that make calls and take the time.
+//!
+//! A latency runs from a request that is built to an answer that is decoded and
+//! looked at. Building the request and dropping the answer lie outside it, and
+//! inside the calls per second.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::sync::{Barrier, mpsc};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::cell::{Case, Load};
+use crate::dial::{Channel, Dial};
+use crate::exchange::{ExchangeClient, Probe};
+use crate::process::Usage;
+use crate::samples::{Recorder, Samples};
+
+/// Made before the time is taken, so that no caller's first call counts.
+const UNTIMED_CALLS: usize = 8;
+
+/// Before each parked call: far longer than anybody spins.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Makes calls on one channel for so long.
+pub(crate) async fn run(channel: impl Channel, load: Load, time: Duration) -> Result<Samples> {
+    let course = Arc::new(Course::new(load.in_flight, time));
+    let mut callers = JoinSet::new();
+    for _ in 0..load.in_flight {
+        let caller = Caller {
+            client: ExchangeClient::new(channel.clone()),
+            probe: Probe::new(load.bytes),
+            recorder: Recorder::new()?,
+            course: course.clone(),
+        };
+        callers.spawn(async move {
+            match load.case {
+                Case::Stream => caller.stream().await,
+                Case::Parked => caller.unary(Some(PAUSE)).await,
+                _ => caller.unary(None).await,
+            }
+        });
+    }
+    let mut all = Recorder::new()?;
+    while let Some(recorder) = callers.join_next().await {
+        all.merge(&recorder??)?;
+    }
+    let (elapsed, used) = course.taken()?;
+    Ok(all.into_samples(elapsed, used))
+}
+
+/// Where the callers of a round start together and the last one stops the
+/// clock. The callers do this themselves: on one thread, a task that never has
+/// to wait for its answers leaves no turn to anybody who would time it.
+struct Course {
+    line: Barrier,
+    time: Duration,
+    running: AtomicUsize,
+    start: OnceLock<Moment>,
+    finish: OnceLock<Moment>,
+}
+
+#[derive(Debug)]
+struct Moment {
+    at: Instant,
+    usage: Usage,
+}
+
+impl Moment {
+    fn now() -> Result<Self> {
+        let usage = Usage::now()?;
+        let at = Instant::now();
+        Ok(Self { at, usage })
+    }
+}
+
+impl Course {
+    fn new(callers: usize, time: Duration) -> Self {
+        Self {
+            line: Barrier::new(callers),
+            time,
+            running: AtomicUsize::new(callers),
+            start: OnceLock::new(),
+            finish: OnceLock::new(),
+        }
+    }
+
+    /// Waits for the others and returns when to stop.
+    async fn start(&self) -> Result<Instant> {
+        // The leader is the last to come; nobody has started before it.
+        if self.line.wait().await.is_leader() {
+            let _ = self.start.set(Moment::now()?);
+        }
+        let start = self.start.get().map_or_else(Instant::now, |start| start.at);
+        Ok(start + self.time)
+    }
+
+    fn finish(&self) -> Result<()> {
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let _ = self.finish.set(Moment::now()?);
+        }
+        Ok(())
+    }
+
+    /// How long all callers together took, and what the process used.
+    fn taken(&self) -> Result<(Duration, Usage)> {
+        let start = self.start.get().context("no caller started")?;
+        let finish = self.finish.get().context("a caller did not finish")?;
+        Ok((finish.at - start.at, finish.usage.since(start.usage)))
+    }
+}
+
+struct Caller<C> {
+    client: ExchangeClient<C>,
+    probe: Probe,
+    recorder: Recorder,
+    course: Arc<Course>,
+}
+
+impl<C: Channel> Caller<C> {
+    async fn unary(mut self, pause: Option<Duration>) -> Result<Recorder> {
+        for _ in 0..UNTIMED_CALLS {
+            self.call().await?;
+        }
+        let end = self.course.start().await?;
+        loop {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            let (latency, now) = self.call().await?;
+            self.recorder.record(latency);
+            if now >= end {
+                self.course.finish()?;
+                return Ok(self.recorder);
+            }
+        }
+    }
+
+    async fn call(&mut self) -> Result<(Duration, Instant)> {
+        let request = self.probe.request();
+        let start = Instant::now();
+        let answer = self.client.unary(request).await?.into_inner();
+        let right = self.probe.is_answered_by(&answer);
+        let now = Instant::now();
+        ensure!(right, "the answer does not belong to the request");
+        Ok((now - start, now))
+    }
+
+    async fn stream(mut self) -> Result<Recorder> {
+        let (requests, outgoing) = mpsc::channel(1);
+        let mut answers = self
+            .client
+            .ping_pong(ReceiverStream::new(outgoing))
+            .await?
+            .into_inner();
+        let mut end = None;
+        for exchange in 0_usize.. {
+            if exchange == UNTIMED_CALLS {
+                end = Some(self.course.start().await?);
+            }
+            let request = self.probe.request();
+            let start = Instant::now();
+            requests
+                .send(request)
+                .await
+                .context("the call took no more messages")?;
+            let answer = answers
+                .message()
+                .await?
+                .context("the server ended the stream")?;
+            let right = self.probe.is_answered_by(&answer);
+            let now = Instant::now();
+            ensure!(right, "the answer does not belong to the request");
+            if let Some(end) = end {
+                self.recorder.record(now - start);
+                if now >= end {
+                    self.course.finish()?;
+                    break;
+                }
+            }
+        }
+        drop(requests);
+        ensure!(
+            answers.message().await?.is_none(),
+            "the server went on after the client's end of the stream"
+        );
+        Ok(self.recorder)
+    }
+}
+
+/// Connects so many times, and makes one call on each connection to see that
+/// it can be used.
+pub(crate) async fn connect(dialer: &impl Dial, times: u64) -> Result<Samples> {
+    let probe = Probe::new(0);
+    let mut connected = Recorder::new()?;
+    let mut called = Recorder::new()?;
+    let before = Usage::now()?;
+    let begin = Instant::now();
+    for _ in 0..times {
+        let start = Instant::now();
+        let channel = dialer.dial().await?;
+        connected.record(start.elapsed());
+        let answer = ExchangeClient::new(channel).unary(probe.request()).await?;
+        called.record(start.elapsed());
+        ensure!(
+            probe.is_answered_by(answer.get_ref()),
+            "the answer does not belong to the request"
+        );
+    }
+    let elapsed = begin.elapsed();
+    let used = Usage::now()?.since(before);
+    let mut samples = connected.into_samples(elapsed, used);
+    samples.first_call_p50_ns = Some(called.p50_ns());
+    Ok(samples)
+}
+
+/// Opens so many connections and makes one call on each.
+pub(crate) async fn open<D: Dial>(dialer: &D, connections: usize) -> Result<Vec<D::Channel>> {
+    let probe = Probe::new(0);
+    let mut channels = Vec::with_capacity(connections);
+    for n in 0..connections {
+        let channel = dialer
+            .dial()
+            .await
+            .with_context(|| format!("connection {} of {connections}", n + 1))?;
+        ExchangeClient::new(channel.clone())
+            .unary(probe.request())
+            .await?;
+        channels.push(channel);
+    }
+    Ok(channels)
+}

@@ -1,0 +1,110 @@
+//! What a person reads at the end.
+
+use crate::cell::Case;
+use crate::row::Row;
+use crate::table::{columns, rate, size, time};
+
+/// One table a kind of case.
+pub(crate) fn tables(rows: &[Row]) -> String {
+    let mut text = String::new();
+    let exchanges = [
+        (
+            Case::Unary,
+            "Unary calls; in flight more than one: throughput",
+        ),
+        (Case::Stream, "Ping-pong on one bidirectional stream"),
+        (
+            Case::Parked,
+            "Unary calls 2 ms apart, both sides asleep before each",
+        ),
+        (
+            Case::Connect,
+            "From an endpoint to a channel; first call: to the first answer",
+        ),
+    ];
+    for (case, title) in exchanges {
+        let of_case: Vec<&Row> = rows.iter().filter(|row| row.case == case).collect();
+        if !of_case.is_empty() {
+            text.push_str(&format!("\n{title}\n{}", calls(&of_case, case)));
+        }
+    }
+    let idle: Vec<&Row> = rows.iter().filter(|row| row.case == Case::Idle).collect();
+    if !idle.is_empty() {
+        text.push_str(&format!("\nIdle connections\n{}", idle_table(&idle)));
+    }
+    text
+}
+
+fn calls(rows: &[&Row], case: Case) -> String {
+    let mut head = vec![
+        "bytes",
+        "in flight",
+        "carrier",
+        "wait",
+        "calls",
+        "mean",
+        "p50",
+        "p99",
+        "p99.9",
+        "calls/s",
+        "cpu/call",
+        "faults/call",
+    ];
+    if case == Case::Connect {
+        head.push("first call");
+    }
+    let mut lines = vec![head.into_iter().map(String::from).collect::<Vec<_>>()];
+    let mut last = None;
+    for row in rows {
+        let key = (row.bytes, row.in_flight);
+        if last.is_some_and(|last| last != key) {
+            lines.push(Vec::new());
+        }
+        last = Some(key);
+        let calls = row.calls.max(1) as f64;
+        let mut line = vec![
+            size(row.bytes as u64),
+            row.in_flight.to_string(),
+            row.carrier.to_string(),
+            row.wait.to_string(),
+            row.calls.to_string(),
+            time(row.mean_ns),
+            time(row.p50_ns as f64),
+            time(row.p99_ns as f64),
+            time(row.p999_ns as f64),
+            rate(row.calls_per_s),
+            time(row.cpu_s * 1e9 / calls),
+            format!("{:.3}", row.faults_per_call.unwrap_or_default()),
+        ];
+        line.extend(row.first_call_p50_ns.map(|ns| time(ns as f64)));
+        lines.push(line);
+    }
+    columns(&lines, 4)
+}
+
+fn idle_table(rows: &[&Row]) -> String {
+    let head = [
+        "carrier",
+        "wait",
+        "connections",
+        "watched",
+        "cpu of one core",
+        "shared each",
+        "private each",
+    ];
+    let mut lines = vec![head.map(String::from).to_vec()];
+    for row in rows {
+        if let Some(idle) = row.idle {
+            lines.push(vec![
+                row.carrier.to_string(),
+                row.wait.to_string(),
+                row.in_flight.to_string(),
+                format!("{:.0} s", idle.idle_s),
+                format!("{:.3} %", idle.cpu_share * 100.0),
+                size(idle.shared_bytes_per_connection),
+                size(idle.private_bytes_per_connection),
+            ]);
+        }
+    }
+    columns(&lines, 2)
+}

@@ -1,0 +1,71 @@
+//! The serving process of one carrier.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use anyhow::{Context, Result, bail};
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::server::TcpIncoming;
+
+use crate::args::WorkerArgs;
+use crate::cell::Carrier;
+use crate::control::{Answer, Order};
+use crate::exchange::Handlers;
+use crate::process::{Memory, Usage};
+use crate::worker::{answer, orders};
+
+type Serving = Pin<Box<dyn Future<Output = Result<()>>>>;
+
+/// Serves until the program that started this process goes away.
+pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
+    let (address, serving) = match args.carrier {
+        Carrier::Unix => unix(&args.address)?,
+        Carrier::Tcp => tcp()?,
+        other => bail!("{other} has no server"),
+    };
+    answer(&Answer::Ready { address })?;
+    tokio::select! {
+        served = serving => served.and_then(|()| bail!("the server stopped by itself")),
+        answered = answer_orders() => answered,
+    }
+}
+
+async fn answer_orders() -> Result<()> {
+    let mut orders = orders();
+    while let Some(order) = orders.recv().await {
+        answer(&match order {
+            Order::Usage => Answer::Usage(Usage::now()?),
+            Order::Memory => Answer::Memory(Memory::now()?),
+            other => bail!("a server cannot do {other:?}"),
+        })?;
+    }
+    Ok(())
+}
+
+fn unix(path: &str) -> Result<(String, Serving)> {
+    let listener = UnixListener::bind(path).with_context(|| format!("listening on {path}"))?;
+    let serving = async {
+        tonic::transport::Server::builder()
+            .add_service(Handlers::service())
+            .serve_with_incoming(UnixListenerStream::new(listener))
+            .await?;
+        Ok(())
+    };
+    Ok((format!("unix:{path}"), Box::pin(serving)))
+}
+
+fn tcp() -> Result<(String, Serving)> {
+    let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into())
+        .context("listening on 127.0.0.1")?
+        .with_nodelay(Some(true));
+    let address = format!("http://{}", incoming.local_addr()?);
+    let serving = async {
+        tonic::transport::Server::builder()
+            .add_service(Handlers::service())
+            .serve_with_incoming(incoming)
+            .await?;
+        Ok(())
+    };
+    Ok((address, Box::pin(serving)))
+}
