@@ -1,11 +1,18 @@
 //! What the fuzz targets share: one function a target, and the inputs to start from.
 #![forbid(unsafe_code)]
 
+mod head_reader;
+mod input;
 pub mod replay;
+mod restless;
+mod ring_reader;
 pub mod seeds;
-mod trivial;
+mod slot;
+mod stream_frames;
 
-pub use trivial::trivial;
+pub use head_reader::head_reader;
+pub use ring_reader::ring_reader;
+pub use stream_frames::stream_frames;
 
 /// Makes a fuzz target of one of this library's functions. Built for fuzzing, it
 /// is libFuzzer's entry point; built otherwise, a program that feeds the function

@@ -1,7 +1,106 @@
 //! Inputs that the fuzzer starts from, made from the code rather than kept as
 //! files, so that they follow the layouts.
 
+use nowire_protocol::frame::{
+    FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, KIND_CREDIT, KIND_GO_AWAY,
+    KIND_PARTS, KIND_PING, KIND_RESET,
+};
+use nowire_protocol::head::{TABLE, write_field};
+
 /// Each target with its first inputs.
 pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    vec![("trivial", vec![b"nowire".to_vec()])]
+    vec![
+        ("head_reader", heads()),
+        ("ring_reader", rings()),
+        ("stream_frames", streams()),
+    ]
+}
+
+/// A request, an answer, trailers, and every entry of the table.
+fn heads() -> Vec<Vec<u8>> {
+    let request = [
+        (":path", "/routeguide.RouteGuide/GetFeature"),
+        (":authority", "127.0.0.1:50051"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+        ("grpc-timeout", "100m"),
+        ("x-trace-bin", "AAEC"),
+    ];
+    let answer = [(":status", "200"), ("content-type", "application/grpc")];
+    let trailers = [("grpc-status", "5"), ("grpc-message", "not%20found")];
+    let entries: Vec<(&str, &str)> = TABLE
+        .iter()
+        .map(|(name, usual)| (*name, usual.unwrap_or("value")))
+        .collect();
+    [&request[..], &answer, &trailers, &entries]
+        .map(block)
+        .into()
+}
+
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        write_field(&mut block, name, value.as_bytes()).expect("short names and values");
+    }
+    block
+}
+
+/// Every kind of frame, each written by the peer and then taken.
+fn rings() -> Vec<Vec<u8>> {
+    const PEER: u8 = 0;
+    const NEXT_SLOT: u8 = 1;
+    const TAKE: u8 = 3;
+    let quiet = vec![0, 0];
+    let mut taken = quiet.clone();
+    for frame in frames() {
+        taken.extend([PEER, NEXT_SLOT]);
+        taken.extend(frame);
+        taken.extend([TAKE, 7, 0]);
+    }
+    let mut sent = quiet;
+    for round in 0..12 {
+        sent.extend([5, 3, 200, 1, 40]);
+        sent.extend([6, 0, 1, 0, 0, 0]);
+        sent.extend([PEER, 2, 2 * round]);
+        sent.push(7);
+    }
+    vec![taken, sent]
+}
+
+/// A whole call from a client, and one from a server.
+fn streams() -> Vec<Vec<u8>> {
+    [0, 1]
+        .map(|side| {
+            let mut input = vec![side];
+            for (number, frame) in frames().into_iter().enumerate() {
+                input.push(0);
+                input.extend(frame);
+                if number == 0 {
+                    input.extend(4096u32.to_le_bytes());
+                }
+                input.extend([0xc0, 16, 0, 16, 0]);
+            }
+            input
+        })
+        .into()
+}
+
+/// Frames as `slot::write` reads them, in an order that is right for a server.
+fn frames() -> Vec<Vec<u8>> {
+    vec![
+        frame(KIND_PARTS, FLAG_HEAD | FLAG_INLINE, [0, 20, 0, 0]),
+        frame(KIND_CREDIT, 0, [1000, 0, 0, 0]),
+        frame(KIND_PARTS, FLAG_DATA, [64, 0, 1024, 0]),
+        frame(KIND_PING, FLAG_ANSWER, [7, 7, 0, 0]),
+        frame(KIND_PARTS, FLAG_DATA | FLAG_INLINE, [0, 0, 32, 0]),
+        frame(KIND_PARTS, FLAG_TAIL | FLAG_END, [4000, 0, 0, 90]),
+        frame(KIND_GO_AWAY, 0, [0; 4]),
+        frame(KIND_RESET, 0, [1, 0, 0, 0]),
+    ]
+}
+
+fn frame(kind: u8, flags: u8, lengths: [u16; 4]) -> Vec<u8> {
+    let mut bytes = vec![kind, flags, 0, 1];
+    bytes.extend(lengths.into_iter().flat_map(u16::to_le_bytes));
+    bytes
 }

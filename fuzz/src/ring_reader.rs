@@ -1,0 +1,150 @@
+use std::sync::atomic::Ordering;
+
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::bell::Ringer;
+use nowire_protocol::frame::{Frame, ResetCode, StreamId};
+use nowire_protocol::geometry::{CURSOR_OFFSET, Geometry, SLEEPING_OFFSET};
+use nowire_protocol::memory::{PrivateMemory, ReadMemory, WriteMemory};
+use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
+
+use crate::input::Input;
+use crate::restless::Restless;
+use crate::slot;
+
+/// Small, so that the ring turns and the data area fills within one input.
+const GEOMETRY: Geometry = Geometry::SMALLEST;
+const STREAM: StreamId = StreamId { index: 0, call: 1 };
+
+/// An honest endpoint whose peer writes what it likes into its own outbox, also
+/// between two looks of ours and in the middle of one. Every step yields a frame,
+/// nothing, or the peer's fault; after the fault the connection is over.
+pub fn ring_reader(input: &[u8]) {
+    let mut input = Input::new(input);
+    let every = usize::from(input.byte() % 8);
+    let changes_bytes = usize::from(input.byte());
+    let changes = input.bytes(changes_bytes);
+    let mut endpoint = Endpoint {
+        theirs: Restless::new(GEOMETRY, changes, every),
+        ours: PrivateMemory::zeroed(GEOMETRY.outbox_bytes()),
+        consumer: Consumer::new(GEOMETRY),
+        producer: Producer::new(GEOMETRY),
+        ringer: Ringer::new(SLEEPING_OFFSET),
+    };
+    while !input.is_used_up() {
+        if endpoint.step(&mut input).is_err() {
+            return;
+        }
+    }
+}
+
+struct Endpoint<'a> {
+    theirs: Restless<'a>,
+    ours: PrivateMemory,
+    consumer: Consumer,
+    producer: Producer,
+    ringer: Ringer,
+}
+
+impl Endpoint<'_> {
+    fn step(&mut self, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
+        match input.byte() % 8 {
+            0..3 => self.peer_does_something(input),
+            3 | 4 => self.take(input)?,
+            5 => self.send_parts(input)?,
+            6 => self.send_control(input)?,
+            _ => {
+                self.consumer.publish(&self.ours);
+                self.ringer.must_ring(&self.theirs);
+                self.producer.is_drained(&self.theirs)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn peer_does_something(&self, input: &mut Input<'_>) {
+        let memory = self.theirs.memory();
+        match input.byte() % 4 {
+            0 => {
+                let ahead = u64::from(input.byte() % 8);
+                slot::write(memory, GEOMETRY, self.consumer.taken() + ahead, input);
+            }
+            1 => slot::write(memory, GEOMETRY, self.consumer.taken(), input),
+            2 => memory.store(CURSOR_OFFSET, u64::from(input.byte()), Ordering::Release),
+            _ => {
+                let words = memory.size_bytes() / 8;
+                let at = usize::from(input.short()) % words * 8;
+                memory.store(at, input.long(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Takes the next frame, and its payload both in one piece and in two.
+    fn take(&mut self, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
+        self.consumer.is_ready(&self.theirs);
+        let Some(frame) = self.consumer.peek(&self.theirs)? else {
+            return Ok(());
+        };
+        let mut bytes = 0;
+        if let Frame::Parts(parts) = &frame {
+            bytes = parts.payload_bytes();
+            assert!(bytes <= GEOMETRY.piece_bytes(), "{bytes} bytes in a piece");
+            let mut payload = vec![0; bytes];
+            self.consumer
+                .copy_payload(&self.theirs, parts, &mut payload);
+            let cut = usize::from(input.short()) % (bytes + 1);
+            let (before, after) = payload.split_at_mut(cut);
+            self.consumer
+                .copy_payload_range(&self.theirs, parts, 0, before);
+            self.consumer
+                .copy_payload_range(&self.theirs, parts, cut, after);
+        }
+        self.consumer.advance(&self.ours, bytes);
+        Ok(())
+    }
+
+    fn send_parts(&mut self, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
+        let most = GEOMETRY.piece_bytes();
+        let which = input.byte();
+        let bytes = usize::from(input.short()) % (most + 1);
+        let payload = vec![0x5a; bytes];
+        let (head, data) = payload.split_at(usize::from(input.byte()).min(bytes));
+        let parts = Outgoing {
+            head: (which & 1 != 0).then_some(head),
+            data: (which & 2 != 0).then_some(data),
+            tail: (which & 4 != 0).then_some(&[]),
+            end: which & 8 != 0,
+        };
+        let had_room = self.producer.has_room_for_piece(&self.theirs)?;
+        let before = self.producer.sent();
+        let sent = self
+            .producer
+            .push_parts(&self.ours, &self.theirs, STREAM, &parts)?;
+        assert!(
+            sent || !had_room,
+            "room for any piece, but not for {bytes} bytes"
+        );
+        assert_eq!(self.producer.sent(), before + u64::from(sent));
+        Ok(())
+    }
+
+    fn send_control(&mut self, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
+        let control = match input.byte() % 4 {
+            0 => Control::Credit {
+                stream: STREAM,
+                bytes: input.word(),
+            },
+            1 => Control::Reset {
+                stream: STREAM,
+                code: ResetCode::from_wire(u32::from(input.byte())),
+            },
+            2 => Control::GoAway,
+            _ => Control::Ping {
+                token: input.long(),
+                answer: true,
+            },
+        };
+        self.producer
+            .push_control(&self.ours, &self.theirs, control)?;
+        Ok(())
+    }
+}
