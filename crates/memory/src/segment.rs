@@ -83,7 +83,7 @@ pub enum SegmentError {
 #[derive(Debug)]
 pub struct OwnedSegment {
     mapping: WritableMapping,
-    descriptor: OwnedFd,
+    descriptor: Option<OwnedFd>,
 }
 
 impl OwnedSegment {
@@ -118,13 +118,22 @@ impl OwnedSegment {
         fs::fcntl_add_seals(&descriptor, SEALS).map_err(os("fcntl(F_ADD_SEALS)"))?;
         Ok(Self {
             mapping,
-            descriptor,
+            descriptor: Some(descriptor),
         })
     }
 
     /// The descriptor to hand to the peer. Whoever has it can read the segment.
+    ///
+    /// # Panics
+    /// After [`close_descriptor`](Self::close_descriptor).
     pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
+        let descriptor = self.descriptor.as_ref();
+        descriptor.expect("the descriptor is closed").as_fd()
+    }
+
+    /// Closes the descriptor, once it has been handed over; the mapping stays.
+    pub fn close_descriptor(&mut self) {
+        self.descriptor = None;
     }
 }
 

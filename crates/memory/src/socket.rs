@@ -15,6 +15,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{self, Mode};
 use rustix::io::{self, Errno};
 use rustix::net::{
     self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -69,7 +70,8 @@ fn unix_socket() -> io::Result<OwnedFd> {
     net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-/// A socket bound to `path`, which it creates; not listening yet.
+/// A socket bound to `path`, which it creates, for its owner alone (mode 0600);
+/// not listening yet.
 ///
 /// # Errors
 /// What `socket` or `bind` say; a path of more than [`PATH_LIMIT_BYTES`] is
@@ -77,6 +79,8 @@ fn unix_socket() -> io::Result<OwnedFd> {
 pub fn bind(path: &Path) -> io::Result<OwnedFd> {
     let address = SocketAddrUnix::new(path)?;
     let socket = unix_socket()?;
+    // The file takes over the mode of the socket: it is never open to others.
+    fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     net::bind(&socket, &address)?;
     Ok(socket)
 }
@@ -116,6 +120,15 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
 pub fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
     let (pid, uid, gid) = credentials::of_peer(socket)?;
     Ok(Credentials { pid, uid, gid })
+}
+
+/// The supplementary groups of the process at the other end, as of when it
+/// connected or began to listen.
+///
+/// # Errors
+/// What `getsockopt(SO_PEERGROUPS)` says; `ENOPROTOOPT` before Linux 4.13.
+pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    credentials::groups_of_peer(socket)
 }
 
 /// Sends `bytes`, with `descriptors` attached to the first of them. Returns how

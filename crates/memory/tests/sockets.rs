@@ -111,6 +111,8 @@ fn both_ends_learn_who_the_other_is() {
         Err(Errno::CONNREFUSED),
         "not listening yet"
     );
+    let mode = rustix::fs::stat(&path).expect("the socket file").st_mode;
+    assert_eq!(mode & 0o777, 0o600, "whatever the umask");
     socket::listen(listener.as_fd(), 8).expect("listening");
     assert_eq!(
         socket::accept(listener.as_fd()).map(drop),
@@ -123,6 +125,9 @@ fn both_ends_learn_who_the_other_is() {
         assert_eq!(peer.pid, std::process::id());
         assert_eq!(peer.uid, rustix::process::geteuid().as_raw());
         assert_eq!(peer.gid, rustix::process::getegid().as_raw());
+        let groups = rustix::process::getgroups().expect("own groups");
+        let groups: Vec<u32> = groups.into_iter().map(|group| group.as_raw()).collect();
+        assert_eq!(socket::peer_groups(end), Ok(groups));
     }
     assert_eq!(socket::bind(&path).map(drop), Err(Errno::ADDRINUSE));
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
