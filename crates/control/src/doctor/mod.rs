@@ -1,0 +1,84 @@
+//! `nowire doctor`: what this machine offers, and what Nowire uses of it.
+
+mod cgroup;
+mod finding;
+mod limit;
+mod need;
+mod offer;
+mod read;
+mod runtime_dir;
+mod table;
+
+use clap::Args;
+use serde::Serialize;
+
+pub use self::finding::{Finding, Status};
+use crate::terminal::{self, Terminal};
+
+/// What `nowire doctor` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whether Nowire can work here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has all it needs.
+    Fit,
+    /// Something it needs is missing.
+    Unfit,
+}
+
+/// All findings, in the order of the table.
+#[derive(Debug, Clone, Serialize)]
+pub struct Examination {
+    /// Whether Nowire has all it needs.
+    pub fit: bool,
+    /// Version of this program.
+    pub version: &'static str,
+    /// What Nowire needs.
+    pub needs: Vec<Finding>,
+    /// What bounds it.
+    pub limits: Vec<Finding>,
+    /// What else there is.
+    pub offers: Vec<Finding>,
+}
+
+impl Examination {
+    /// Examines this machine as it is now; changes nothing.
+    #[must_use]
+    pub fn now() -> Self {
+        let mut needs = need::findings();
+        needs.push(runtime_dir::finding());
+        let fit = needs.iter().all(|need| need.status != Status::Missing);
+        Self {
+            fit,
+            version: env!("CARGO_PKG_VERSION"),
+            needs,
+            limits: limit::findings(),
+            offers: offer::findings(),
+        }
+    }
+}
+
+/// Examines this machine and prints what was found.
+///
+/// # Errors
+/// If it cannot be printed.
+pub fn run(args: &DoctorArgs) -> anyhow::Result<Verdict> {
+    let examination = Examination::now();
+    let text = if args.json {
+        serde_json::to_string_pretty(&examination)? + "\n"
+    } else {
+        table::render(&examination, &Terminal::detect(false))
+    };
+    terminal::print(&text)?;
+    Ok(if examination.fit {
+        Verdict::Fit
+    } else {
+        Verdict::Unfit
+    })
+}
