@@ -8,6 +8,7 @@ use crate::args::WorkerArgs;
 use crate::cell::Carrier;
 use crate::control::{Answer, Order};
 use crate::dial::{Dial, Inprocess, Tonic};
+use crate::floor;
 use crate::measure;
 use crate::process::{Memory, Usage};
 use crate::worker::{answer, orders};
@@ -16,10 +17,28 @@ use crate::worker::{answer, orders};
 pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
     let address = args.address.clone();
     match args.carrier {
+        Carrier::Floor => follow_floor_orders(&address).await,
         Carrier::Inprocess => follow_orders(Inprocess).await,
         Carrier::Unix | Carrier::Tcp => follow_orders(Tonic { address }).await,
         other => bail!("{other} has no client"),
     }
+}
+
+async fn follow_floor_orders(path: &str) -> Result<()> {
+    let mut client = floor::Client::connect(path)?;
+    let mut orders = orders();
+    answer(&Answer::Ready {
+        address: String::new(),
+    })?;
+    while let Some(order) = orders.recv().await {
+        answer(&match order {
+            Order::Run { load, for_ms } => {
+                Answer::Samples(client.run(load, Duration::from_millis(for_ms))?)
+            }
+            other => bail!("there is no {other:?} on the floor"),
+        })?;
+    }
+    Ok(())
 }
 
 async fn follow_orders<D: Dial>(dialer: D) -> Result<()> {

@@ -56,7 +56,8 @@ pub(crate) fn description() -> String {
     )
 }
 
-/// What reading the clock costs, in ns: two readings are part of every latency.
+/// What reading the clock costs, in ns. Of the two readings around a call, about
+/// one lies between the two times they give.
 pub(crate) fn clock_ns() -> f64 {
     const READINGS: u32 = 100_000;
     let start = Instant::now();

@@ -12,6 +12,7 @@ mod client;
 mod control;
 mod dial;
 mod exchange;
+mod floor;
 mod goals;
 mod inprocess;
 mod machine;

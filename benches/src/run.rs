@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::DirBuilder;
+use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ use crate::{goals, report};
 pub(crate) fn grpc(args: &GrpcArgs) -> Result<()> {
     let cores = Cores::choose()?;
     let mut groups = plan::groups(args);
-    print!("{}", header(args, cores));
+    show(&header(args, cores))?;
     if !cores.are_two() {
         // Two spinners on one core measure the scheduler.
         for group in &mut groups {
@@ -54,12 +55,17 @@ pub(crate) fn grpc(args: &GrpcArgs) -> Result<()> {
         rows.extend(bench.measure(group)?);
     }
     bench.progress.finish_and_clear();
-    print!("{}", report::tables(&rows));
-    print!("\nGoals\n{}", goals::table(&rows));
     if let Some(path) = &args.json {
         row::write_json(&rows, path)?;
     }
-    Ok(())
+    show(&report::tables(&rows))?;
+    show(&format!("\nGoals\n{}", goals::table(&rows)))
+}
+
+fn show(text: &str) -> Result<()> {
+    let mut output = std::io::stdout();
+    output.write_all(text.as_bytes())?;
+    output.flush().context("printing")
 }
 
 fn header(args: &GrpcArgs, cores: Cores) -> String {
@@ -81,7 +87,7 @@ fn header(args: &GrpcArgs, cores: Cores) -> String {
     };
     format!(
         "{}\n{placing}; tokio {}; payloads are Vec<u8>; malloc: {malloc}\n\
-         reading the clock takes {:.0} ns, two readings are in every latency\n",
+         reading the clock takes {:.0} ns, which is in every latency\n",
         machine::description(),
         args.runtime.name(),
         machine::clock_ns(),

@@ -12,6 +12,7 @@ use crate::args::WorkerArgs;
 use crate::cell::Carrier;
 use crate::control::{Answer, Order};
 use crate::exchange::Handlers;
+use crate::floor;
 use crate::process::{Memory, Usage};
 use crate::worker::{answer, orders};
 
@@ -20,6 +21,7 @@ type Serving = Pin<Box<dyn Future<Output = Result<()>>>>;
 /// Serves until the program that started this process goes away.
 pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
     let (address, serving) = match args.carrier {
+        Carrier::Floor => floor(&args.address)?,
         Carrier::Unix => unix(&args.address)?,
         Carrier::Tcp => tcp()?,
         other => bail!("{other} has no server"),
@@ -41,6 +43,13 @@ async fn answer_orders() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn floor(path: &str) -> Result<(String, Serving)> {
+    let listener = std::os::unix::net::UnixListener::bind(path)
+        .with_context(|| format!("listening on {path}"))?;
+    let serving = async { tokio::task::spawn_blocking(move || floor::serve(&listener)).await? };
+    Ok((path.into(), Box::pin(serving)))
 }
 
 fn unix(path: &str) -> Result<(String, Serving)> {
