@@ -1,7 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
-use nowire_protocol::geometry::Geometry;
+use nowire_protocol::geometry::{CURSOR_OFFSET, Geometry};
 use nowire_protocol::memory::{PrivateMemory, ReadMemory, WriteMemory};
 
 use crate::input::Input;
@@ -15,6 +15,7 @@ pub(crate) struct Restless<'a> {
     /// One access in so many is preceded by a change; 0 for none.
     every: usize,
     accesses: Cell<usize>,
+    cursor_seen: Cell<Option<u64>>,
 }
 
 impl<'a> Restless<'a> {
@@ -25,12 +26,19 @@ impl<'a> Restless<'a> {
             changes: RefCell::new(Input::new(changes)),
             every,
             accesses: Cell::new(0),
+            cursor_seen: Cell::new(None),
         }
     }
 
     /// The memory itself, for the peer to write.
     pub(crate) fn memory(&self) -> &PrivateMemory {
         &self.memory
+    }
+
+    /// The cursor as it was at the last look, if there was one since this was
+    /// last asked.
+    pub(crate) fn cursor_seen(&self) -> Option<u64> {
+        self.cursor_seen.take()
     }
 
     fn stir(&self) {
@@ -55,7 +63,11 @@ impl ReadMemory for Restless<'_> {
 
     fn load(&self, offset: usize, order: Ordering) -> u64 {
         self.stir();
-        self.memory.load(offset, order)
+        let value = self.memory.load(offset, order);
+        if offset == CURSOR_OFFSET {
+            self.cursor_seen.set(Some(value));
+        }
+        value
     }
 
     fn copy_out(&self, offset: usize, into: &mut [u8]) {

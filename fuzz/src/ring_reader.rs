@@ -29,6 +29,7 @@ pub fn ring_reader(input: &[u8]) {
         consumer: Consumer::new(GEOMETRY),
         producer: Producer::new(GEOMETRY),
         ringer: Ringer::new(SLEEPING_OFFSET),
+        believed: 0,
     };
     while !input.is_used_up() {
         if endpoint.step(&mut input).is_err() {
@@ -43,6 +44,8 @@ struct Endpoint<'a> {
     consumer: Consumer,
     producer: Producer,
     ringer: Ringer,
+    /// The last cursor of the peer that the producer did not object to.
+    believed: u64,
 }
 
 impl Endpoint<'_> {
@@ -56,9 +59,23 @@ impl Endpoint<'_> {
                 self.consumer.publish(&self.ours);
                 self.ringer.must_ring(&self.theirs);
                 self.producer.is_drained(&self.theirs)?;
+                self.check_belief();
             }
         }
         Ok(())
+    }
+
+    /// After a success: the cursor that was seen did not go back, nor past what
+    /// was sent.
+    fn check_belief(&mut self) {
+        if let Some(cursor) = self.theirs.cursor_seen() {
+            assert!(
+                (self.believed..=self.producer.sent()).contains(&cursor),
+                "cursor {cursor} was believed after {}",
+                self.believed
+            );
+            self.believed = cursor;
+        }
     }
 
     fn peer_does_something(&self, input: &mut Input<'_>) {
@@ -115,10 +132,12 @@ impl Endpoint<'_> {
             end: which & 8 != 0,
         };
         let had_room = self.producer.has_room_for_piece(&self.theirs)?;
+        self.check_belief();
         let before = self.producer.sent();
         let sent = self
             .producer
             .push_parts(&self.ours, &self.theirs, STREAM, &parts)?;
+        self.check_belief();
         assert!(
             sent || !had_room,
             "room for any piece, but not for {bytes} bytes"
@@ -145,6 +164,7 @@ impl Endpoint<'_> {
         };
         self.producer
             .push_control(&self.ours, &self.theirs, control)?;
+        self.check_belief();
         Ok(())
     }
 }
