@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nowire_control::demo::child::PrivateDir;
 use nowire_control::demo::{CLIENT, SERVER};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 /// Far longer than anything here takes, so that a hang is told from a slow machine.
@@ -58,8 +59,11 @@ fn gone(pid: u32) -> bool {
 }
 
 fn send(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
+    kill_process(self::pid(pid), signal).unwrap();
+}
+
+fn pid(pid: u32) -> Pid {
+    Pid::from_raw(pid.try_into().unwrap()).unwrap()
 }
 
 fn files_in(dir: &PrivateDir) -> usize {
@@ -112,10 +116,16 @@ fn all_carriers_bring_equal_answers() {
 fn an_interrupted_demo_leaves_nothing_behind() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let dir = PrivateDir::create().unwrap();
-        let mut demo = demo(&dir).args(["--calls", ENDLESS]).spawn().unwrap();
+        let mut command = demo(&dir);
+        let mut demo = command
+            .args(["--calls", ENDLESS])
+            .process_group(0)
+            .spawn()
+            .unwrap();
         let children = both_children(&demo);
         assert_eq!(files_in(&dir), 1, "the demo's private directory");
-        send(demo.id(), signal);
+        // As a terminal does it on Ctrl-C.
+        kill_process_group(pid(demo.id()), signal).unwrap();
         let status = wait_for("the demo to end", || demo.try_wait().unwrap());
         assert_eq!(status.code(), Some(code), "{signal:?}");
         // Reaped, not only killed: a zombie would still be listed.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -89,7 +90,10 @@ impl Child {
             .env_remove("NOWIRE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?);
+            .stderr(File::create(&log)?)
+            // A Ctrl-C is for the parent alone, which then stops both children;
+            // else the first of them to die would look like a failure.
+            .process_group(0);
         configure(&mut command);
         let mut process = command
             .spawn()

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -159,9 +159,7 @@ async fn measure(args: &DemoArgs, placement: Placement) -> anyhow::Result<Findin
     })?;
     let progress = progress_bar(args.plain);
     loop {
-        let line = next_line(&mut client)
-            .await
-            .inspect_err(|_| progress.abandon());
+        let line = next_line(&mut client).await;
         match hear(&line.with_context(|| complaint_of(&server))?)? {
             FromClient::Progress { done, total, kind } => {
                 progress.set_length(total);
@@ -169,7 +167,6 @@ async fn measure(args: &DemoArgs, placement: Placement) -> anyhow::Result<Findin
                 progress.set_message(kind.method());
             }
             FromClient::Finished(findings) => {
-                progress.finish_and_clear();
                 return Ok(findings);
             }
         }
@@ -202,7 +199,8 @@ fn progress_bar(plain: bool) -> ProgressBar {
     } else {
         ProgressDrawTarget::hidden()
     };
-    let bar = ProgressBar::with_draw_target(None, target);
+    // Whatever ends the measurement, the line gives way to what is printed then.
+    let bar = ProgressBar::with_draw_target(None, target).with_finish(ProgressFinish::AndClear);
     let style = ProgressStyle::with_template("  {msg:13} {bar:40.green} {percent:>3} %  {elapsed}");
     if let Ok(style) = style {
         bar.set_style(style);
