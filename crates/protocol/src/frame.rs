@@ -79,8 +79,6 @@ impl fmt::Display for StreamId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResetCode {
-    /// The answer is complete; the rest of the request is not wanted.
-    Done,
     /// The caller gave up.
     Cancelled,
     /// The call was not begun and may be tried elsewhere.
@@ -97,7 +95,6 @@ impl ResetCode {
     /// The number on the wire.
     pub fn to_wire(self) -> u32 {
         match self {
-            Self::Done => 0,
             Self::Cancelled => 1,
             Self::Refused => 2,
             Self::Failed => 3,
@@ -109,7 +106,6 @@ impl ResetCode {
     /// The code of a number on the wire.
     pub fn from_wire(code: u32) -> Self {
         match code {
-            0 => Self::Done,
             1 => Self::Cancelled,
             2 => Self::Refused,
             3 => Self::Failed,

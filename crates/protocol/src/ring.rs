@@ -122,6 +122,11 @@ impl Producer {
         self.sent
     }
 
+    /// Frames the consumer was last seen to have taken.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
     /// Writes parts of a call; false if there is no room now.
     ///
     /// # Errors

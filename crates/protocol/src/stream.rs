@@ -137,6 +137,11 @@ impl Outbound {
             .expect("sent without credit");
     }
 
+    /// Takes back what [`spend`](Self::spend) took for bytes that were not sent.
+    pub fn unspend(&mut self, bytes: usize) {
+        self.credit_bytes += bytes as u64;
+    }
+
     /// Accounts for credit that came.
     ///
     /// # Errors

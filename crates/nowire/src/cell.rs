@@ -1,0 +1,223 @@
+//! What this process knows of one stream.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::Bytes;
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::frame::{Parts, StreamId};
+use nowire_protocol::stream::{Inbound, Outbound};
+use smallvec::SmallVec;
+
+use crate::error::StreamError;
+use crate::wait::Waiting;
+
+/// A header or trailer block, copied out of the peer's memory.
+pub type Block = SmallVec<[u8; 64]>;
+
+/// Data shorter than this is gathered, so that a peer who sends single bytes
+/// cannot make this side pay for a buffer each.
+const GATHERED_BYTES: usize = 2048;
+
+/// One stream, shared by the tasks that use it and whoever reads the ring.
+#[derive(Debug)]
+pub(crate) struct StreamCell {
+    pub(crate) id: StreamId,
+    state: Mutex<StreamState>,
+}
+
+#[derive(Debug)]
+pub(crate) struct StreamState {
+    pub(crate) inbound: Inbound,
+    pub(crate) outbound: Outbound,
+    pub(crate) head: Option<Block>,
+    pub(crate) tail: Option<Block>,
+    pub(crate) failure: Option<StreamError>,
+    /// Nobody will read the data; it is dropped as it comes.
+    pub(crate) discards: bool,
+    data: VecDeque<Bytes>,
+    gathered: Vec<u8>,
+    reader: Option<Parked>,
+    writer: Option<Parked>,
+    watcher: Option<Waker>,
+}
+
+/// A task that waits for this stream.
+#[derive(Debug)]
+struct Parked {
+    waker: Waker,
+    _waiting: Waiting,
+}
+
+/// Which of the two tasks of a stream waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Half {
+    Reader,
+    Writer,
+}
+
+impl StreamCell {
+    pub(crate) fn new(id: StreamId, inbound: Inbound, outbound: Outbound) -> Self {
+        let state = StreamState {
+            inbound,
+            outbound,
+            head: None,
+            tail: None,
+            failure: None,
+            discards: false,
+            data: VecDeque::new(),
+            gathered: Vec::new(),
+            reader: None,
+            writer: None,
+            watcher: None,
+        };
+        Self {
+            id,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, StreamState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the stream for the tasks that use it.
+    pub(crate) fn fail(&self, failure: StreamError) {
+        let mut state = self.lock();
+        if state.failure.is_none() {
+            state.failure = Some(failure);
+        }
+        let reader = state.reader.take();
+        let writer = state.writer.take();
+        let watcher = state.watcher.take();
+        drop(state);
+        if let Some(watcher) = watcher {
+            watcher.wake();
+        }
+        for parked in [reader, writer].into_iter().flatten() {
+            parked.waker.wake();
+        }
+    }
+}
+
+impl StreamState {
+    /// Takes in a frame; `head` and `tail` are its blocks, `data` its data.
+    /// Returns the task to wake and credit to send at once, if any.
+    pub(crate) fn deliver(
+        &mut self,
+        parts: &Parts,
+        head: Option<Block>,
+        data: Data,
+        tail: Option<Block>,
+    ) -> Result<(Option<Waker>, Option<u32>), PeerMisbehaved> {
+        self.inbound.accept(parts)?;
+        let mut credit = None;
+        if head.is_some() {
+            self.head = head;
+        }
+        if tail.is_some() {
+            self.tail = tail;
+        }
+        let bytes = parts.data_bytes.unwrap_or(0);
+        if self.discards {
+            credit = self.inbound.consume(bytes);
+        } else if bytes > 0 {
+            match data {
+                Data::Short(short) if self.gathered.is_empty() && self.data.is_empty() => {
+                    self.gathered = short
+                }
+                Data::Short(short) => {
+                    self.gathered.extend_from_slice(&short);
+                    if self.gathered.len() >= 4 * GATHERED_BYTES {
+                        self.close_gathered();
+                    }
+                }
+                Data::Piece(piece) => {
+                    self.close_gathered();
+                    self.data.push_back(piece);
+                }
+            }
+        }
+        let waker = self.reader.take().map(|parked| parked.waker);
+        Ok((waker, credit))
+    }
+
+    fn close_gathered(&mut self) {
+        if !self.gathered.is_empty() {
+            self.data
+                .push_back(std::mem::take(&mut self.gathered).into());
+        }
+    }
+
+    /// The next data there is.
+    pub(crate) fn take_data(&mut self) -> Option<Bytes> {
+        match self.data.pop_front() {
+            Some(data) => Some(data),
+            None if self.gathered.is_empty() => None,
+            None => Some(std::mem::take(&mut self.gathered).into()),
+        }
+    }
+
+    /// Whether all that will come has come and been read.
+    pub(crate) fn is_read_out(&self) -> bool {
+        self.inbound.has_ended() && self.data.is_empty() && self.gathered.is_empty()
+    }
+
+    /// Drops what has come and will come; returns how many bytes it was.
+    pub(crate) fn discard(&mut self) -> u32 {
+        self.discards = true;
+        let bytes = self.data.iter().map(Bytes::len).sum::<usize>() + self.gathered.len();
+        self.data.clear();
+        self.gathered = Vec::new();
+        bytes as u32
+    }
+
+    /// Remembers a task to be woken when something happens to its half.
+    pub(crate) fn park(&mut self, half: Half, waker: &Waker) {
+        let place = match half {
+            Half::Reader => &mut self.reader,
+            Half::Writer => &mut self.writer,
+        };
+        match place {
+            Some(parked) => parked.waker.clone_from(waker),
+            None => {
+                *place = Some(Parked {
+                    waker: waker.clone(),
+                    _waiting: Waiting::new(),
+                })
+            }
+        }
+    }
+
+    /// Remembers a task to be woken when the stream fails.
+    pub(crate) fn watch(&mut self, waker: &Waker) {
+        match &mut self.watcher {
+            Some(watcher) => watcher.clone_from(waker),
+            None => self.watcher = Some(waker.clone()),
+        }
+    }
+
+    /// The task that waits for this half, if one does.
+    pub(crate) fn unpark(&mut self, half: Half) -> Option<Waker> {
+        let place = match half {
+            Half::Reader => &mut self.reader,
+            Half::Writer => &mut self.writer,
+        };
+        place.take().map(|parked| parked.waker)
+    }
+}
+
+/// Data of a frame, copied out of the peer's memory.
+#[derive(Debug)]
+pub(crate) enum Data {
+    Short(Vec<u8>),
+    Piece(Bytes),
+}
+
+impl Data {
+    /// Whether `bytes` of data are to be gathered.
+    pub(crate) fn is_short(bytes: usize) -> bool {
+        bytes < GATHERED_BYTES
+    }
+}

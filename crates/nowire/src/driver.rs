@@ -1,0 +1,413 @@
+//! The task of one connection: it waits for the doorbell, takes frames off the
+//! ring when nobody else does, begins calls on the server, and notices death.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use nowire_memory::socket::{self, Drained};
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::ring::Control;
+use nowire_protocol::stream::Side;
+use tokio::io::Interest;
+use tokio::time::Sleep;
+
+use crate::cell::StreamCell;
+use crate::connection::Connection;
+use crate::error::ConnectionError;
+use crate::shared::Shared;
+use crate::stream::Incoming;
+use crate::wait::{BURST, Hot, Waiting};
+
+/// The future of a call that a server has begun.
+pub type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a server does with the calls that come.
+pub trait Accept: Send + 'static {
+    /// Begins a call. The future is polled once where the call was found, and
+    /// goes on in a task of its own if it is not complete by then.
+    fn begin(&mut self, call: Incoming) -> Handling;
+}
+
+/// Pings for a connection whose peer is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence after which a ping is sent.
+    pub interval: Duration,
+    /// Time the peer has to answer before the connection is given up.
+    pub timeout: Duration,
+    /// Whether to ping while no call is open.
+    pub while_idle: bool,
+}
+
+/// Doorbells without anything behind them before a peer is cut off.
+const EMPTY_RINGS: u32 = 4096;
+/// Frames taken in one turn before other tasks get theirs.
+const TURN: usize = 256;
+/// Looks at the ring between two looks at the clock.
+const LOOKS: u32 = 32;
+/// How long a call may take to its first wait and still be begun in place.
+const SHORT: Duration = Duration::from_micros(50);
+/// How long a server that shuts down waits for a client without open calls to
+/// confirm that no more will come.
+const GO_AWAY_GRACE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    accept: Option<(Box<dyn Accept>, Connection)>,
+    keep_alive: Option<KeepAliveState>,
+    empty_rings: u32,
+    last_progress: u64,
+    /// Calls to begin in tasks of their own, because those begun in place took long.
+    apart: u32,
+    apart_next: u32,
+    farewell: Option<Pin<Box<Sleep>>>,
+    hung_up: bool,
+}
+
+struct KeepAliveState {
+    settings: KeepAlive,
+    timer: Pin<Box<Sleep>>,
+    taken: u64,
+    token: u64,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        accept: Option<(Box<dyn Accept>, Connection)>,
+        keep_alive: Option<KeepAlive>,
+    ) -> Self {
+        let keep_alive = keep_alive.map(|settings| KeepAliveState {
+            settings,
+            timer: Box::pin(tokio::time::sleep(settings.interval)),
+            taken: 0,
+            token: 0,
+        });
+        Self {
+            shared,
+            accept,
+            keep_alive,
+            empty_rings: 0,
+            last_progress: 0,
+            apart: 0,
+            apart_next: 64,
+            farewell: None,
+            hung_up: false,
+        }
+    }
+
+    fn peer_gone(&self) {
+        self.shared.close(ConnectionError::PeerGone {
+            peer: self.shared.label(),
+        });
+    }
+
+    /// Empties the doorbell. Returns how often it was rung.
+    fn poll_doorbell(&mut self, cx: &mut Context<'_>) -> Result<u32, ConnectionError> {
+        let mut rung = 0_u32;
+        while !self.hung_up {
+            match self.shared.socket.poll_read_ready(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    let error = ConnectionError::Socket {
+                        peer: self.shared.label(),
+                        error: Arc::new(error),
+                    };
+                    return Err(self.shared.close(error));
+                }
+            }
+            let drained = self.shared.socket.try_io(Interest::READABLE, || {
+                match socket::drain_doorbell(self.shared.socket.as_fd()) {
+                    Ok(Drained::Rung(times)) => Ok(Some(times)),
+                    Ok(Drained::Empty) => Err(io::ErrorKind::WouldBlock.into()),
+                    Ok(Drained::HungUp) | Err(_) => Ok(None),
+                }
+            });
+            match drained {
+                Ok(Some(times)) => {
+                    rung = rung.saturating_add(times as u32);
+                    if rung > EMPTY_RINGS {
+                        // The rest is for the next turn: a storm must not hold us here.
+                        cx.waker().wake_by_ref();
+                        break;
+                    }
+                }
+                Ok(None) => self.hung_up = true,
+                Err(_) => {}
+            }
+        }
+        Ok(rung)
+    }
+
+    fn begin_arrivals(&mut self, cx: &mut Context<'_>) -> usize {
+        let arrivals = self.shared.take_arrivals();
+        let count = arrivals.len();
+        if count == 0 {
+            return 0;
+        }
+        let began = Instant::now();
+        for cell in arrivals {
+            self.begin(cell, cx);
+        }
+        if self.apart == 0 {
+            if began.elapsed() > SHORT * count as u32 {
+                self.apart = self.apart_next;
+                self.apart_next = (self.apart_next * 2).min(4096);
+            } else {
+                self.apart_next = 64;
+            }
+        }
+        count
+    }
+
+    fn begin(&mut self, cell: Arc<StreamCell>, cx: &mut Context<'_>) {
+        let Some((accept, connection)) = &mut self.accept else {
+            return;
+        };
+        let Some(incoming) = Incoming::new(connection.clone(), cell) else {
+            return;
+        };
+        let begun = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let mut handling = accept.begin(incoming);
+            let complete = self.apart == 0 && handling.as_mut().poll(cx).is_ready();
+            (!complete).then_some(handling)
+        }));
+        self.apart = self.apart.saturating_sub(1);
+        match begun {
+            Ok(None) => {}
+            Ok(Some(handling)) => {
+                let counted = Handler::new(Arc::clone(&self.shared));
+                tokio::spawn(async move {
+                    let _counted = counted;
+                    handling.await;
+                });
+            }
+            // The stream was reset as the handler's future was dropped.
+            Err(_) => tracing::error!(peer = %self.shared.label(), "a handler panicked"),
+        }
+    }
+
+    fn poll_keep_alive(
+        &mut self,
+        taken: u64,
+        ping_out: &mut Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ConnectionError> {
+        let Some(state) = &mut self.keep_alive else {
+            return Ok(());
+        };
+        while state.timer.as_mut().poll(cx).is_ready() {
+            let now = tokio::time::Instant::now();
+            let heard = taken != state.taken;
+            state.taken = taken;
+            if ping_out.is_some() && !heard {
+                let timeout_ms = state.settings.timeout.as_millis() as u64;
+                return Err(self.shared.close(ConnectionError::PeerSilent {
+                    peer: self.shared.label(),
+                    timeout_ms,
+                }));
+            }
+            let wanted = state.settings.while_idle || self.shared.open_streams() > 0;
+            if heard || !wanted || ping_out.is_some() {
+                state.timer.as_mut().reset(now + state.settings.interval);
+                continue;
+            }
+            state.token = state.token.wrapping_add(1);
+            *ping_out = Some(state.token);
+            self.shared.send_control(Control::Ping {
+                token: state.token,
+                answer: false,
+            })?;
+            state.timer.as_mut().reset(now + state.settings.timeout);
+        }
+        Ok(())
+    }
+
+    /// Whether a connection that takes no further calls has done its last one.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let shared = &self.shared;
+        if !shared.draining.load(Ordering::Acquire)
+            || shared.open_streams() > 0
+            || shared.handlers.load(Ordering::Acquire) > 0
+        {
+            self.farewell = None;
+            return Poll::Pending;
+        }
+        if shared.side == Side::Client || shared.drained.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        self.farewell
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(GO_AWAY_GRACE)))
+            .as_mut()
+            .poll(cx)
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, ConnectionError> {
+        let rung = self.poll_doorbell(cx)?;
+        let shared = Arc::clone(&self.shared);
+        let Some(mut rx) = shared.try_rx() else {
+            // Whoever looks now dispatches what there is; come back after it.
+            yield_now(cx);
+            return Ok(Poll::Pending);
+        };
+        let mut taken_in_turn = 0;
+        let mut looked_since = None;
+        loop {
+            let slept_since = if rx.sleeper.is_down() {
+                rx.waiting_since
+            } else {
+                None
+            };
+            let taken = shared.pump(&mut rx)?;
+            taken_in_turn += taken;
+            if taken > 0 {
+                if let Some(since) = slept_since {
+                    rx.window.slept(since.elapsed());
+                }
+                looked_since = None;
+            }
+            drop(rx);
+            let begun = self.begin_arrivals(cx);
+            match shared.try_rx() {
+                Some(again) => rx = again,
+                None => {
+                    yield_now(cx);
+                    return Ok(Poll::Pending);
+                }
+            }
+            let progress = shared.progress(&rx);
+            if progress != self.last_progress {
+                self.last_progress = progress;
+                self.empty_rings = 0;
+            } else if taken_in_turn == 0 {
+                self.empty_rings = self.empty_rings.saturating_add(rung);
+                if self.empty_rings > EMPTY_RINGS {
+                    drop(rx);
+                    shared.cut_off(PeerMisbehaved::DoorbellStorm(self.empty_rings));
+                    return Ok(Poll::Ready(()));
+                }
+            }
+            if taken > 0 && taken_in_turn < TURN {
+                continue;
+            }
+            if self.hung_up {
+                if taken > 0 {
+                    continue;
+                }
+                drop(rx);
+                self.peer_gone();
+                return Ok(Poll::Ready(()));
+            }
+            let ping = &mut rx.ping;
+            let before = *ping;
+            let mut sent = before;
+            let taken_so_far = rx.consumer.taken();
+            self.poll_keep_alive(taken_so_far, &mut sent, cx)?;
+            rx.ping = sent;
+            if self.poll_farewell(cx).is_ready() {
+                drop(rx);
+                shared.close(ConnectionError::GoingAway {
+                    peer: shared.label(),
+                });
+                return Ok(Poll::Ready(()));
+            }
+            if Shared::has_lookers(&rx) {
+                rx.hot = None;
+                return Ok(Poll::Pending);
+            }
+            // Now wait: look on, or lie down.
+            let expects = match shared.side {
+                Side::Client => Waiting::count() > 0 && shared.open_streams() > 0,
+                Side::Server => true,
+            };
+            let since = *rx.waiting_since.get_or_insert_with(Instant::now);
+            let window = rx.window.length();
+            let waited = since.elapsed();
+            if begun == 0 && (!expects || waited >= window) {
+                if shared.is_ready_after_lying_down(&mut rx) {
+                    shared.get_up(&mut rx);
+                    continue;
+                }
+                rx.hot = None;
+                return Ok(Poll::Pending);
+            }
+            if rx.hot.is_none() {
+                rx.hot = Some(Hot::new());
+            }
+            shared.get_up(&mut rx);
+            let started = *looked_since.get_or_insert_with(Instant::now);
+            let alone = Hot::count() <= 1
+                && shared.handlers.load(Ordering::Relaxed) == 0
+                && taken_in_turn < TURN;
+            let burst = if shared.side == Side::Server {
+                BURST
+            } else {
+                BURST / 4
+            };
+            if !alone || Waiting::count() > 1 || started.elapsed() >= burst.min(window) {
+                yield_now(cx);
+                return Ok(Poll::Pending);
+            }
+            for _ in 0..LOOKS {
+                if rx.consumer_is_ready(&shared) {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.register_driver(cx.waker());
+        if self.shared.over.get().is_none() {
+            match self.poll_turn(cx) {
+                Ok(turn) => ready!(turn),
+                Err(error) => tracing::debug!(peer = %self.shared.label(), "{error}"),
+            }
+        }
+        if let Some(mut rx) = self.shared.try_rx() {
+            rx.hot = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Lets the executor run other tasks and look at its sockets before this task
+/// gets its next turn.
+fn yield_now(cx: &mut Context<'_>) {
+    // Only the first poll of the future matters: it puts the waker where the
+    // executor wakes it after its next look at the system.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+}
+
+/// Counts a handler that runs in a task of its own, while it lives.
+struct Handler(Arc<Shared>);
+
+impl Handler {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.handlers.fetch_add(1, Ordering::AcqRel);
+        Self(shared)
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        if self.0.handlers.fetch_sub(1, Ordering::AcqRel) == 1
+            && self.0.draining.load(Ordering::Acquire)
+        {
+            self.0.wake_driver();
+        }
+    }
+}

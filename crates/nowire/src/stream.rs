@@ -1,0 +1,336 @@
+//! One call on a connection, as its two halves.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::frame::{ResetCode, StreamId};
+use nowire_protocol::ring::{Control, Outgoing};
+use nowire_protocol::stream::Side;
+
+use crate::Peer;
+use crate::cell::{Block, Half, StreamCell, StreamState};
+use crate::connection::Connection;
+use crate::error::StreamError;
+
+/// A stream that the client has opened.
+#[derive(Debug)]
+pub struct Stream {
+    /// Sends the request. Dropped before its end, it cancels the call.
+    pub sender: Sender,
+    /// Receives the answer. Dropped before its end, it cancels the call.
+    pub receiver: Receiver,
+}
+
+/// A stream that has come to the server.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The header block of the request.
+    pub head: Block,
+    /// Sends the answer. Dropped before its end, it fails the call.
+    pub sender: Sender,
+    /// Receives the request. Once dropped, what still comes is thrown away.
+    pub receiver: Receiver,
+}
+
+impl Incoming {
+    /// The halves of a stream whose header block has come; none if it is over
+    /// already.
+    pub(crate) fn new(connection: Connection, cell: Arc<StreamCell>) -> Option<Self> {
+        let head = {
+            let mut state = cell.lock();
+            if state.failure.is_some() {
+                return None;
+            }
+            state.head.take()?
+        };
+        let sender = Sender::new(connection.clone(), Arc::clone(&cell));
+        Some(Self {
+            head,
+            sender,
+            receiver: Receiver::new(connection, cell),
+        })
+    }
+}
+
+/// What is to be sent on a stream: each part at most once, in this order.
+/// Parts disappear from here as they are sent.
+#[derive(Debug, Default)]
+pub struct Sending<'a> {
+    /// The header block.
+    pub head: Option<&'a [u8]>,
+    /// Message data.
+    pub data: Bytes,
+    /// The trailer block; only a server sends one, and nothing after it.
+    pub tail: Option<&'a [u8]>,
+    /// Nothing follows.
+    pub end: bool,
+}
+
+/// The sending half of a stream.
+#[derive(Debug)]
+pub struct Sender {
+    connection: Connection,
+    cell: Arc<StreamCell>,
+    ended: bool,
+}
+
+impl Sender {
+    pub(crate) fn new(connection: Connection, cell: Arc<StreamCell>) -> Self {
+        Self {
+            connection,
+            cell,
+            ended: false,
+        }
+    }
+
+    /// The stream.
+    pub fn id(&self) -> StreamId {
+        self.cell.id
+    }
+
+    /// Longest header block, and longest trailer block, that can be sent, in bytes.
+    pub fn block_limit(&self) -> usize {
+        self.connection.shared().piece_bytes()
+    }
+
+    /// Puts what is to be sent into the ring, in as many pieces as it takes;
+    /// ready when all of it is there. Pending while the ring is full, or while
+    /// the peer's reader has not read enough.
+    ///
+    /// A client's sender is also ready, with nothing more sent, when the answer
+    /// has ended before the request.
+    ///
+    /// # Errors
+    /// If the stream was reset or the connection is over.
+    ///
+    /// # Panics
+    /// If a block is longer than [`block_limit`](Self::block_limit), or after
+    /// the end was sent.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending<'_>,
+    ) -> Poll<Result<(), StreamError>> {
+        assert!(!self.ended, "sending after the end");
+        let shared = self.connection.shared();
+        let piece_bytes = shared.piece_bytes();
+        loop {
+            let can_send = |state: &mut StreamState| {
+                if let Some(failure) = &state.failure {
+                    return Some(Err(failure.clone()));
+                }
+                if shared.side == Side::Client && state.inbound.has_ended() {
+                    return Some(Ok(None));
+                }
+                let credit = state.outbound.credit_bytes();
+                (credit > 0 || sending.data.is_empty() || sending.head.is_some())
+                    .then_some(Ok(Some(credit)))
+            };
+            let credit =
+                match self
+                    .connection
+                    .shared()
+                    .poll_half(&self.cell, Half::Writer, cx, can_send)
+                {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                    Poll::Ready(Ok(None)) => {
+                        self.ended = true;
+                        *sending = Sending::default();
+                        return Poll::Ready(Ok(()));
+                    }
+                    Poll::Ready(Ok(Some(credit))) => credit,
+                };
+            let head_bytes = sending.head.map_or(0, <[u8]>::len);
+            let data_bytes = sending.data.len().min(piece_bytes - head_bytes).min(credit);
+            let data_done = data_bytes == sending.data.len();
+            let tail_bytes = sending.tail.map_or(0, <[u8]>::len);
+            let done = data_done && head_bytes + data_bytes + tail_bytes <= piece_bytes;
+            let parts = Outgoing {
+                head: sending.head,
+                data: (data_bytes > 0).then(|| &sending.data[..data_bytes]),
+                tail: if done { sending.tail } else { None },
+                end: done && (sending.end || sending.tail.is_some()),
+            };
+            if parts.head.is_none() && parts.data.is_none() && !parts.end {
+                return Poll::Ready(Ok(()));
+            }
+            if parts.end && shared.side == Side::Server {
+                // What still comes of the request is not wanted any more, and
+                // the client may use the place again as soon as it sees the end.
+                shared.forget(self.cell.id);
+            }
+            if data_bytes > 0 {
+                self.cell.lock().outbound.spend(data_bytes);
+            }
+            let sent = shared.send_parts(self.cell.id, &parts);
+            if !matches!(sent, Ok(true)) && data_bytes > 0 {
+                self.cell.lock().outbound.unspend(data_bytes);
+            }
+            match sent {
+                Ok(true) => {}
+                Ok(false) => match shared.poll_room(cx) {
+                    Poll::Ready(Ok(())) => continue,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => return Poll::Pending,
+                },
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+            self.ended = parts.end;
+            sending.head = None;
+            sending.data.advance(data_bytes);
+            if done {
+                sending.tail = None;
+                return Poll::Ready(Ok(()));
+            }
+            if shared.others_want_room() {
+                // One piece each: a small call must not wait for a large one.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Whether the end has been sent, or is not wanted any more.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Ends the stream on both sides at once.
+    pub fn reset(&mut self, code: ResetCode) {
+        self.ended = true;
+        self.connection.shared().reset(&self.cell, code);
+    }
+
+    /// Waits until the stream is over before its time: reset by the peer or cut
+    /// off with the connection.
+    pub fn poll_failed(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
+        let mut state = self.cell.lock();
+        if let Some(failure) = &state.failure {
+            return Poll::Ready(failure.clone());
+        }
+        state.watch(cx.waker());
+        Poll::Pending
+    }
+
+    /// Who the peer is.
+    pub fn peer(&self) -> &Peer {
+        self.connection.peer()
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if !self.ended {
+            let code = match self.connection.shared().side {
+                Side::Client => ResetCode::Cancelled,
+                Side::Server => ResetCode::Failed,
+            };
+            self.connection.shared().reset(&self.cell, code);
+        }
+    }
+}
+
+/// The receiving half of a stream.
+#[derive(Debug)]
+pub struct Receiver {
+    connection: Connection,
+    cell: Arc<StreamCell>,
+}
+
+impl Receiver {
+    pub(crate) fn new(connection: Connection, cell: Arc<StreamCell>) -> Self {
+        Self { connection, cell }
+    }
+
+    /// The header block of the answer. To be asked once.
+    ///
+    /// # Errors
+    /// If the stream was reset or the connection is over.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Block, StreamError>> {
+        self.connection
+            .shared()
+            .poll_half(&self.cell, Half::Reader, cx, |state| {
+                match state.head.take() {
+                    Some(head) => Some(Ok(head)),
+                    None => state.failure.clone().map(Err),
+                }
+            })
+    }
+
+    /// The next data, none at its end. The trailer block is there by then.
+    ///
+    /// # Errors
+    /// If the stream was reset or the connection is over; what came before that
+    /// comes first.
+    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
+        let mut credit = None;
+        let data = self
+            .connection
+            .shared()
+            .poll_half(&self.cell, Half::Reader, cx, |state| {
+                if let Some(data) = state.take_data() {
+                    credit = state.inbound.consume(data.len() as u32);
+                    return Some(Some(Ok(data)));
+                }
+                if state.is_read_out() {
+                    return Some(None);
+                }
+                state.failure.clone().map(|failure| Some(Err(failure)))
+            });
+        if let Some(bytes) = credit {
+            // A connection that is over needs no credit.
+            let _ = self.connection.shared().send_control(Control::Credit {
+                stream: self.cell.id,
+                bytes,
+            });
+        }
+        data
+    }
+
+    /// The trailer block, if one has come.
+    pub fn take_tail(&mut self) -> Option<Block> {
+        self.cell.lock().tail.take()
+    }
+
+    /// Ends the whole connection, because the peer sent on this stream what no
+    /// honest peer sends.
+    pub fn cut_off(&self, what: PeerMisbehaved) {
+        self.connection.shared().cut_off(what);
+    }
+
+    /// Whether all data has been read and no trailers are left.
+    pub fn is_ended(&self) -> bool {
+        let state = self.cell.lock();
+        state.is_read_out() && state.tail.is_none()
+    }
+
+    /// Who the peer is.
+    pub fn peer(&self) -> &Peer {
+        self.connection.peer()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let shared = self.connection.shared();
+        match shared.side {
+            Side::Client => shared.reset(&self.cell, ResetCode::Cancelled),
+            Side::Server => {
+                let mut state = self.cell.lock();
+                let bytes = state.discard();
+                let credit = state.inbound.consume(bytes);
+                let over = state.failure.is_some();
+                drop(state);
+                if let (Some(bytes), false) = (credit, over) {
+                    let _ = shared.send_control(Control::Credit {
+                        stream: self.cell.id,
+                        bytes,
+                    });
+                }
+            }
+        }
+    }
+}
