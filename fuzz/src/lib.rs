@@ -1,6 +1,7 @@
 //! What the fuzz targets share: one function a target, and the inputs to start from.
 #![forbid(unsafe_code)]
 
+mod handshake_reader;
 mod head_reader;
 mod input;
 pub mod replay;
@@ -10,6 +11,7 @@ pub mod seeds;
 mod slot;
 mod stream_frames;
 
+pub use handshake_reader::handshake_reader;
 pub use head_reader::head_reader;
 pub use ring_reader::ring_reader;
 pub use stream_frames::stream_frames;

@@ -5,14 +5,51 @@ use nowire_protocol::frame::{
     FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, KIND_CREDIT, KIND_GO_AWAY,
     KIND_PARTS, KIND_PING, KIND_RESET,
 };
+use nowire_protocol::geometry::Geometry;
+use nowire_protocol::handshake::{Hello, Refusal, RefusalCode, VERSION, VERSIONS, Welcome};
 use nowire_protocol::head::{TABLE, write_field};
 
 /// Each target with its first inputs.
 pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     vec![
+        ("handshake_reader", handshakes()),
         ("head_reader", heads()),
         ("ring_reader", rings()),
         ("stream_frames", streams()),
+    ]
+}
+
+/// A hello that has everything.
+pub(crate) fn hello() -> Hello {
+    Hello {
+        versions: VERSIONS,
+        features: 0b101,
+        outbox: Geometry::DEFAULT,
+        streams: 100,
+        window_bytes: 65_536,
+        authority: "127.0.0.1:50051".to_owned(),
+        user_agent: "client/1.0".to_owned(),
+        target: "http://127.0.0.1:50051".to_owned(),
+    }
+}
+
+/// One message of each kind.
+fn handshakes() -> Vec<Vec<u8>> {
+    let welcome = Welcome {
+        version: VERSION,
+        features: 0b100,
+        outbox: Geometry::SMALLEST,
+        streams: 10,
+        window_bytes: 4096,
+    };
+    let refusal = Refusal {
+        code: RefusalCode::ConnectionLimit,
+        reason: "1000 connections are open".to_owned(),
+    };
+    vec![
+        hello().encode().expect("every field is in range"),
+        welcome.encode().expect("every field is in range"),
+        refusal.encode(),
     ]
 }
 

@@ -1,0 +1,79 @@
+use nowire_protocol::handshake::{
+    HEADER_BYTES, Header, Hello, Kind, MESSAGE_LIMIT_BYTES, Refusal, STREAMS, TEXT_LIMIT_BYTES,
+    VERSIONS, WINDOW_BYTES, Welcome,
+};
+
+use crate::seeds;
+
+/// A header and a body as somebody may have sent them, the body read as each of
+/// the messages it could be. What can be read keeps to the limits of the
+/// protocol and to what was asked for, and means the same after it was written
+/// by us.
+pub fn handshake_reader(input: &[u8]) {
+    let Some((header, body)) = input.split_first_chunk::<HEADER_BYTES>() else {
+        return;
+    };
+    if let Ok(header) = Header::decode(header) {
+        assert!(HEADER_BYTES + header.body_bytes <= MESSAGE_LIMIT_BYTES);
+    }
+    hello(body);
+    welcome(body);
+    refusal(body);
+}
+
+fn hello(body: &[u8]) {
+    let Ok(hello) = Hello::decode(body) else {
+        return;
+    };
+    assert!(
+        VERSIONS
+            .into_iter()
+            .any(|version| hello.versions.contains(&version))
+    );
+    assert!(STREAMS.contains(&hello.streams));
+    assert!(WINDOW_BYTES.contains(&hello.window_bytes));
+    for text in [&hello.authority, &hello.user_agent, &hello.target] {
+        assert_plain(text);
+    }
+    let again = hello.encode().expect("what was read can be written");
+    assert_eq!(Hello::decode(body_of(&again, Kind::Hello)), Ok(hello));
+}
+
+fn welcome(body: &[u8]) {
+    let asked = seeds::hello();
+    let Ok(welcome) = Welcome::decode(body, &asked) else {
+        return;
+    };
+    assert!(asked.versions.contains(&welcome.version));
+    assert_eq!(welcome.features & !asked.features, 0);
+    assert!((1..=asked.streams).contains(&welcome.streams));
+    assert!(WINDOW_BYTES.contains(&welcome.window_bytes));
+    let again = welcome.encode().expect("what was read can be written");
+    let read = Welcome::decode(body_of(&again, Kind::Welcome), &asked);
+    assert_eq!(read, Ok(welcome));
+}
+
+fn refusal(body: &[u8]) {
+    let Ok(refusal) = Refusal::decode(body) else {
+        return;
+    };
+    assert_plain(&refusal.reason);
+    let again = refusal.encode();
+    assert_eq!(Refusal::decode(body_of(&again, Kind::Refusal)), Ok(refusal));
+}
+
+/// The body of a message of ours, whose header is right.
+fn body_of(message: &[u8], kind: Kind) -> &[u8] {
+    let (header, body) = message
+        .split_first_chunk::<HEADER_BYTES>()
+        .expect("a message begins with a header");
+    let body_bytes = body.len();
+    assert_eq!(Header::decode(header), Ok(Header { kind, body_bytes }));
+    body
+}
+
+/// Fit for a log and for a terminal.
+fn assert_plain(text: &str) {
+    assert!(text.len() <= TEXT_LIMIT_BYTES);
+    assert!(!text.contains(char::is_control), "{text:?}");
+}
