@@ -6,12 +6,12 @@ use nowire_memory::socket;
 use nowire_protocol::handshake::{HEADER_BYTES, HandshakeError, Header, Kind};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 
 /// A control socket while the handshake goes on.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    socket: AsyncFd<OwnedFd>,
+    socket: UnixStream,
 }
 
 /// Why no message came.
@@ -55,19 +55,25 @@ impl Incoming {
     }
 }
 
+impl From<UnixStream> for Exchange {
+    fn from(socket: UnixStream) -> Self {
+        Self { socket }
+    }
+}
+
 impl Exchange {
+    /// Takes over a connected, non-blocking socket.
     pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        Ok(Self { socket: AsyncFd::with_interest(socket, interest)? })
+        UnixStream::from_std(socket.into()).map(Self::from)
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.get_ref().as_fd()
+        self.socket.as_fd()
     }
 
     /// Gives the socket back.
-    pub(crate) fn into_socket(self) -> OwnedFd {
-        self.socket.into_inner()
+    pub(crate) fn into_socket(self) -> io::Result<OwnedFd> {
+        Ok(self.socket.into_std()?.into())
     }
 
     /// Sends a whole message, the descriptor with its first bytes.
@@ -75,9 +81,8 @@ impl Exchange {
         let mut sent = 0;
         while sent < message.len() {
             let descriptors = if sent == 0 { descriptor.as_slice() } else { &[] };
-            let send = |socket: &OwnedFd| {
-                Ok(socket::send_with_descriptors(socket.as_fd(), &message[sent..], descriptors)?)
-            };
+            let rest = &message[sent..];
+            let send = || Ok(socket::send_with_descriptors(self.socket(), rest, descriptors)?);
             sent += self.socket.async_io(Interest::WRITABLE, send).await?;
         }
         Ok(())
@@ -100,9 +105,7 @@ impl Exchange {
         while filled < buffer.len() {
             let room = 1 - incoming.descriptors.len();
             let rest = &mut buffer[filled..];
-            let receive = |socket: &OwnedFd| {
-                Ok(socket::recv_with_descriptors(socket.as_fd(), rest, room)?)
-            };
+            let receive = || Ok(socket::recv_with_descriptors(self.socket(), &mut *rest, room)?);
             let received = self.socket.async_io(Interest::READABLE, receive).await?;
             incoming.surplus |= received.surplus;
             incoming.descriptors.extend(received.descriptors);

@@ -8,26 +8,41 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod announcement;
 mod budget;
 mod cell;
 mod connection;
+mod connector;
 mod driver;
 mod error;
+mod exchange;
+mod listener;
 mod met;
+mod names;
 mod peer;
 mod pool;
+mod runtime_dir;
 mod shared;
 mod stream;
 mod table;
+mod trust;
 mod wait;
+mod welcoming;
 
 pub use address::{Address, AddressError};
+pub use budget::{Charge, Usage};
 pub use cell::Block;
 pub use connection::{Connection, ConnectionOptions};
+pub use connector::{ConnectError, ConnectOptions, connect};
 pub use driver::{Accept, Handling, KeepAlive};
 pub use error::{ConnectionError, StreamError};
+pub use exchange::DescriptorError;
+pub use listener::{AcceptError, ListenError, ListenOptions, Listener};
 pub use met::Met;
+pub use nowire_memory::keep_freed_memory;
 pub use nowire_protocol::frame::{ResetCode, StreamId};
 pub use peer::Peer;
+pub use runtime_dir::{RuntimeDirError, runtime_dir};
 pub use stream::{Incoming, Receiver, Sender, Sending, Stream};
+pub use trust::Trust;
 pub use wait::Wait;
