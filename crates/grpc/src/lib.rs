@@ -1,1 +1,38 @@
-//! Placeholder.
+//! gRPC without the wire: unchanged tonic services call each other through
+//! shared memory, and over HTTP/2 where they share none.
+//!
+//! The server changes its builder and the client its endpoint; `.proto` files,
+//! handlers, interceptors and tests stay as they are.
+//!
+//! ```ignore
+//! // server
+//! nowire_grpc::Server::builder().add_service(RouteGuideServer::new(guide)).serve("127.0.0.1:50051").await?;
+//! // client
+//! let channel = nowire_grpc::Endpoint::from_shared("http://127.0.0.1:50051")?.connect().await?;
+//! let mut client = RouteGuideClient::new(channel);
+//! ```
+//!
+//! A handler learns who calls it through shared memory from the request's
+//! extensions: `request.extensions().get::<Arc<nowire_grpc::Peer>>()`.
+#![forbid(unsafe_code)]
+
+mod body;
+mod call;
+mod carrier;
+mod channel;
+mod deadline;
+mod endpoint;
+mod error;
+mod handling;
+mod head;
+mod server;
+mod serving;
+mod unix_socket;
+
+pub use carrier::{Carrier, CarrierPolicy};
+pub use channel::{Channel, ResponseFuture};
+pub use endpoint::Endpoint;
+pub use error::Error;
+pub use nowire::{ConnectOptions, ListenOptions, Peer, Wait};
+pub use server::{Router, Server};
+pub use serving::Bound;

@@ -61,7 +61,8 @@ impl Connection {
     }
 
     /// The server's side of a connection, which gives the calls that come to
-    /// `accept`. It lives until the peer goes or [`close`](Self::close).
+    /// `accept`. The driver has to be polled for anything to happen; when it is
+    /// complete or dropped, the connection is over.
     ///
     /// # Errors
     /// If the control socket cannot be watched.
@@ -72,19 +73,11 @@ impl Connection {
         met: Met,
         options: ConnectionOptions,
         accept: Box<dyn Accept>,
-    ) -> Result<Self, ConnectionError> {
+    ) -> Result<(Self, Driver), ConnectionError> {
         let shared = Shared::new(Side::Server, met, options.wait)?;
-        let connection = Self {
-            handle: Arc::new(Handle {
-                shared: Arc::clone(&shared),
-            }),
-        };
-        tokio::spawn(Driver::new(
-            shared,
-            Some((accept, connection.clone())),
-            options.keep_alive,
-        ));
-        Ok(connection)
+        let connection = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared) }) };
+        let driver = Driver::new(shared, Some((accept, connection.clone())), options.keep_alive);
+        Ok((connection, driver))
     }
 
     pub(crate) fn shared(&self) -> &Shared {

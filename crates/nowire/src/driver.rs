@@ -46,6 +46,13 @@ pub struct KeepAlive {
     pub while_idle: bool,
 }
 
+impl Default for KeepAlive {
+    /// A ping after 20 s of silence, 20 s to answer, only while calls are open.
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(20), timeout: Duration::from_secs(20), while_idle: false }
+    }
+}
+
 /// Doorbells without anything behind them before a peer is cut off.
 const EMPTY_RINGS: u32 = 4096;
 /// Frames taken in one turn before other tasks get theirs.
@@ -58,7 +65,10 @@ const SHORT: Duration = Duration::from_micros(50);
 /// confirm that no more will come.
 const GO_AWAY_GRACE: Duration = Duration::from_secs(1);
 
-pub(crate) struct Driver {
+/// Keeps a connection going: takes in what comes while no call does, begins
+/// calls on the server, notices the peer's death. Asleep while nothing happens.
+#[must_use = "a connection stands still unless its driver is polled"]
+pub struct Driver {
     shared: Arc<Shared>,
     accept: Option<(Box<dyn Accept>, Connection)>,
     keep_alive: Option<KeepAliveState>,
@@ -363,6 +373,18 @@ impl Driver {
                 std::hint::spin_loop();
             }
         }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.close(ConnectionError::Closed { peer: self.shared.label() });
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("connection", &self.shared).finish_non_exhaustive()
     }
 }
 

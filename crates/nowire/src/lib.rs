@@ -34,7 +34,7 @@ pub use budget::{Charge, Usage};
 pub use cell::Block;
 pub use connection::{Connection, ConnectionOptions};
 pub use connector::{ConnectError, ConnectOptions, connect};
-pub use driver::{Accept, Handling, KeepAlive};
+pub use driver::{Accept, Driver, Handling, KeepAlive};
 pub use error::{ConnectionError, StreamError};
 pub use exchange::DescriptorError;
 pub use listener::{AcceptError, ListenError, ListenOptions, Listener};

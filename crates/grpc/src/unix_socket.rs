@@ -1,0 +1,71 @@
+//! The Unix socket of an HTTP/2 server at `unix:/path`.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixListener;
+
+/// A listening socket that removes its file when dropped, if it is still its own.
+#[derive(Debug)]
+pub(crate) struct UnixSocket {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+/// The file of a socket; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl UnixSocket {
+    /// Listens at `path`. A socket left behind by a dead server is replaced;
+    /// servers that start at the same time do so one after the other.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let lock = File::open(folder)?;
+        lock.lock()?;
+        if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    fs::remove_file(path)?
+                }
+                _ => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::AddrInUse,
+                        "another server listens there",
+                    ));
+                }
+            }
+        }
+        let listener = UnixListener::bind(path)?;
+        let file = fs::symlink_metadata(path)?;
+        let file = SocketFile {
+            path: path.to_owned(),
+            identity: (file.dev(), file.ino()),
+        };
+        Ok(Self { listener, file })
+    }
+
+    /// The listener, and the file to be kept while it is in use.
+    pub(crate) fn into_parts(self) -> (UnixListener, SocketFile) {
+        (self.listener, self.file)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path)
+            .is_ok_and(|file| (file.dev(), file.ino()) == self.identity)
+        {
+            // Somebody else has removed it if this fails.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
