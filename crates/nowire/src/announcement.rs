@@ -61,7 +61,9 @@ impl Place {
         if path.as_os_str().len() <= socket::PATH_LIMIT_BYTES {
             return path;
         }
-        Path::new("/proc/self/fd").join(self.directory.as_raw_fd().to_string()).join(file)
+        Path::new("/proc/self/fd")
+            .join(self.directory.as_raw_fd().to_string())
+            .join(file)
     }
 
     /// Stems that begin with `prefix` and have a socket.
@@ -82,7 +84,11 @@ impl Place {
         let mut stems = Vec::new();
         for entry in fs::Dir::new(readable)?.take(SWEEP_LIMIT) {
             let name = entry?;
-            let stem = name.file_name().to_str().ok().and_then(|name| name.strip_suffix(suffix));
+            let stem = name
+                .file_name()
+                .to_str()
+                .ok()
+                .and_then(|name| name.strip_suffix(suffix));
             if let Some(stem) = stem
                 && stem.starts_with(prefix)
             {
@@ -135,7 +141,9 @@ impl Place {
         let own = rustix::process::geteuid().as_raw();
         let stems = self.list("*.lock").unwrap_or_default();
         for stem in stems {
-            let is_ours = self.stat(&lock_file(&stem)).is_ok_and(|stat| stat.st_uid == own);
+            let is_ours = self
+                .stat(&lock_file(&stem))
+                .is_ok_and(|stat| stat.st_uid == own);
             if !is_ours {
                 continue;
             }
@@ -181,14 +189,20 @@ impl Announcement {
         open_to_others: bool,
     ) -> Result<(Self, OwnedFd), PublishError> {
         let path = place.path.join(socket_file(&stem));
-        let io = |error: Errno| PublishError::Io { path: path.clone(), source: error.into() };
+        let io = |error: Errno| PublishError::Io {
+            path: path.clone(),
+            source: error.into(),
+        };
         let deadline = Instant::now() + SETTLE_TIME;
         let lock = loop {
             if let Some(lock) = place.try_lock(&stem, true).map_err(io)? {
                 break lock;
             }
             // The holder is a server, or somebody who is about to let go.
-            let in_use = |pid| PublishError::InUse { path: path.clone(), pid };
+            let in_use = |pid| PublishError::InUse {
+                path: path.clone(),
+                pid,
+            };
             match socket::connect(&place.reach(&socket_file(&stem))) {
                 Ok(server) => {
                     let pid = socket::peer_credentials(server.as_fd()).map(|peer| peer.pid);
@@ -202,7 +216,15 @@ impl Announcement {
         match Self::listen(place, &stem, open_to_others) {
             Ok((identity, listener)) => {
                 let place = Arc::clone(place);
-                Ok((Self { place, stem, identity, lock }, listener))
+                Ok((
+                    Self {
+                        place,
+                        stem,
+                        identity,
+                        lock,
+                    },
+                    listener,
+                ))
             }
             Err(error) => {
                 place.remove(&stem, lock);
@@ -238,7 +260,9 @@ fn open_to_all(place: &Place, file: &str, made: &Stat) -> Result<(), Errno> {
     let found = fs::fstat(&opened)?;
     // In a directory that others may write, somebody may have put another file
     // in its place.
-    if identity(&found) != identity(made) || FileType::from_raw_mode(found.st_mode) != FileType::Socket {
+    if identity(&found) != identity(made)
+        || FileType::from_raw_mode(found.st_mode) != FileType::Socket
+    {
         return Err(Errno::STALE);
     }
     fs::chmod(proc_path(opened.as_fd()), Mode::from_raw_mode(0o666))
@@ -251,11 +275,19 @@ fn proc_path(descriptor: BorrowedFd<'_>) -> PathBuf {
 
 impl Drop for Announcement {
     fn drop(&mut self) {
-        let Self { place, stem, identity: own, lock } = self;
+        let Self {
+            place,
+            stem,
+            identity: own,
+            lock,
+        } = self;
         let file = socket_file(stem);
         // Somebody may have cleared the directory by hand, and another server
         // begun since.
-        if place.stat(&file).is_ok_and(|found| identity(&found) == *own) {
+        if place
+            .stat(&file)
+            .is_ok_and(|found| identity(&found) == *own)
+        {
             place.unlink(&file);
         }
         let held = fs::fstat(&*lock).map(|stat| identity(&stat));

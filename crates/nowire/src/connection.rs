@@ -75,8 +75,16 @@ impl Connection {
         accept: Box<dyn Accept>,
     ) -> Result<(Self, Driver), ConnectionError> {
         let shared = Shared::new(Side::Server, met, options.wait)?;
-        let connection = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared) }) };
-        let driver = Driver::new(shared, Some((accept, connection.clone())), options.keep_alive);
+        let connection = Self {
+            handle: Arc::new(Handle {
+                shared: Arc::clone(&shared),
+            }),
+        };
+        let driver = Driver::new(
+            shared,
+            Some((accept, connection.clone())),
+            options.keep_alive,
+        );
         Ok((connection, driver))
     }
 

@@ -76,7 +76,9 @@ impl Default for ConnectOptions {
 pub enum ConnectError {
     /// No server is announced there: start it, enable Nowire in it, or set the
     /// same NOWIRE_RUNTIME_DIR for both.
-    #[error("{address} is not announced in {directory:?} ({sought}): start the server, or give both the same NOWIRE_RUNTIME_DIR")]
+    #[error(
+        "{address} is not announced in {directory:?} ({sought}): start the server, or give both the same NOWIRE_RUNTIME_DIR"
+    )]
     NotAnnounced {
         /// The address asked for.
         address: Address,
@@ -87,7 +89,9 @@ pub enum ConnectError {
     },
     /// Several servers of other network namespaces are announced there, and
     /// nothing tells which is meant.
-    #[error("{address} is announced from {count} network namespaces in {directory:?}: give each its own NOWIRE_RUNTIME_DIR, or use names")]
+    #[error(
+        "{address} is announced from {count} network namespaces in {directory:?}: give each its own NOWIRE_RUNTIME_DIR, or use names"
+    )]
     Ambiguous {
         /// The address asked for.
         address: Address,
@@ -106,7 +110,9 @@ pub enum ConnectError {
     },
     /// The server's socket may not be used by this user: the server must allow
     /// it, and the directory must let it in.
-    #[error("{address}: no access to {path:?}: the server allows users by ListenOptions::allowed, and they must be able to enter the directory")]
+    #[error(
+        "{address}: no access to {path:?}: the server allows users by ListenOptions::allowed, and they must be able to enter the directory"
+    )]
     NoAccess {
         /// The address asked for.
         address: Address,
@@ -114,7 +120,9 @@ pub enum ConnectError {
         path: PathBuf,
     },
     /// The server belongs to a user this client does not trust.
-    #[error("{peer} is not trusted: it runs as another user than this process (uid {own_uid}); trust it by ConnectOptions::trusted, or run both as one user")]
+    #[error(
+        "{peer} is not trusted: it runs as another user than this process (uid {own_uid}); trust it by ConnectOptions::trusted, or run both as one user"
+    )]
     NotTrusted {
         /// The server.
         peer: Peer,
@@ -132,7 +140,9 @@ pub enum ConnectError {
         reason: String,
     },
     /// The server was found but did not answer in time: it is stopped, or busy.
-    #[error("{address} did not answer within {timeout_ms} ms: is the server stopped, or flooded by clients?")]
+    #[error(
+        "{address} did not answer within {timeout_ms} ms: is the server stopped, or flooded by clients?"
+    )]
     TimedOut {
         /// The address asked for.
         address: Address,
@@ -140,7 +150,9 @@ pub enum ConnectError {
         timeout_ms: u128,
     },
     /// The two have no protocol version in common: update the older one.
-    #[error("{peer} speaks no protocol version this client speaks ({VERSION}): update the older one; it said: {reason}")]
+    #[error(
+        "{peer} speaks no protocol version this client speaks ({VERSION}): update the older one; it said: {reason}"
+    )]
     Version {
         /// The server.
         peer: Peer,
@@ -171,7 +183,9 @@ pub enum ConnectError {
         source: DescriptorError,
     },
     /// The server's outbox is larger than this client allows.
-    #[error("{peer} brings an outbox of {bytes} bytes: at most {limit_bytes} are allowed (ConnectOptions::server_outbox_limit_bytes)")]
+    #[error(
+        "{peer} brings an outbox of {bytes} bytes: at most {limit_bytes} are allowed (ConnectOptions::server_outbox_limit_bytes)"
+    )]
     ServerOutbox {
         /// The server.
         peer: Peer,
@@ -225,13 +239,19 @@ pub async fn connect(address: &Address, options: ConnectOptions) -> Result<Met, 
         Ok(result) => result,
         Err(_elapsed) => {
             let timeout_ms = timeout.as_millis();
-            Err(ConnectError::TimedOut { address: address.clone(), timeout_ms })
+            Err(ConnectError::TimedOut {
+                address: address.clone(),
+                timeout_ms,
+            })
         }
     }
 }
 
 async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, ConnectError> {
-    let io = |source| ConnectError::Io { address: address.clone(), source };
+    let io = |source| ConnectError::Io {
+        address: address.clone(),
+        source,
+    };
     let Found { socket, stem } = find(address, &options).await?;
     let credentials = socket::peer_credentials(socket.as_fd()).map_err(|errno| io(errno.into()))?;
     let peer = Peer::new(credentials, address.to_string());
@@ -259,21 +279,38 @@ async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, Connect
     }
     let answer = match exchange.receive().await {
         Ok(answer) => answer,
-        Err(ExchangeError::Handshake(source)) => return Err(ConnectError::Handshake { peer, source }),
+        Err(ExchangeError::Handshake(source)) => {
+            return Err(ConnectError::Handshake { peer, source });
+        }
         Err(ExchangeError::Io(error)) if !is_hang_up(&error) => return Err(io(error)),
-        Err(ExchangeError::Io(_) | ExchangeError::HungUp) => return Err(ConnectError::HungUp { peer }),
+        Err(ExchangeError::Io(_) | ExchangeError::HungUp) => {
+            return Err(ConnectError::HungUp { peer });
+        }
     };
-    let handshake = |source| ConnectError::Handshake { peer: peer.clone(), source };
+    let handshake = |source| ConnectError::Handshake {
+        peer: peer.clone(),
+        source,
+    };
     let welcome = match answer.kind {
         Kind::Welcome => Welcome::decode(&answer.body, &hello).map_err(handshake)?,
         Kind::Refusal => return Err(refused(peer, &answer.body)),
         Kind::Hello => {
-            return Err(handshake(HandshakeError::Kind { found: 1, expected: "a welcome or a refusal" }));
+            return Err(handshake(HandshakeError::Kind {
+                found: 1,
+                expected: "a welcome or a refusal",
+            }));
         }
     };
-    let (bytes, limit_bytes) = (welcome.outbox.outbox_bytes(), options.server_outbox_limit_bytes);
+    let (bytes, limit_bytes) = (
+        welcome.outbox.outbox_bytes(),
+        options.server_outbox_limit_bytes,
+    );
     if bytes > limit_bytes {
-        return Err(ConnectError::ServerOutbox { peer, bytes, limit_bytes });
+        return Err(ConnectError::ServerOutbox {
+            peer,
+            bytes,
+            limit_bytes,
+        });
     }
     let inbox = match answer.into_descriptor() {
         Ok(descriptor) => PeerSegment::map(descriptor, bytes),
@@ -301,12 +338,18 @@ async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, Connect
 }
 
 fn is_hang_up(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN)
+    )
 }
 
 fn refused(peer: Peer, body: &[u8]) -> ConnectError {
     match Refusal::decode(body) {
-        Ok(Refusal { code: RefusalCode::Version, reason }) => ConnectError::Version { peer, reason },
+        Ok(Refusal {
+            code: RefusalCode::Version,
+            reason,
+        }) => ConnectError::Version { peer, reason },
         Ok(Refusal { code, reason }) => ConnectError::Refused { peer, code, reason },
         Err(source) => ConnectError::Handshake { peer, source },
     }
@@ -326,18 +369,33 @@ enum Tried {
 }
 
 async fn find(address: &Address, options: &ConnectOptions) -> Result<Found, ConnectError> {
-    let io = |source| ConnectError::Io { address: address.clone(), source };
+    let io = |source| ConnectError::Io {
+        address: address.clone(),
+        source,
+    };
     let dir = RuntimeDir::locate(options.runtime_dir.as_deref())?;
     let directory = || dir.path().to_owned();
-    let not_announced =
-        |sought| ConnectError::NotAnnounced { address: address.clone(), directory: directory(), sought };
+    let not_announced = |sought| ConnectError::NotAnnounced {
+        address: address.clone(),
+        directory: directory(),
+        sought,
+    };
     let search = names::sought(address).map_err(io)?;
     let place = match dir.open() {
-        Ok(opened) => Place { path: directory(), directory: opened },
+        Ok(opened) => Place {
+            path: directory(),
+            directory: opened,
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(not_announced("there is no such directory".into()));
         }
-        Err(source) => return Err(RuntimeDirError::Io { path: directory(), source }.into()),
+        Err(source) => {
+            return Err(RuntimeDirError::Io {
+                path: directory(),
+                source,
+            }
+            .into());
+        }
     };
     let mut dead = None;
     for stem in &search.stems {
@@ -365,7 +423,10 @@ async fn find(address: &Address, options: &ConnectOptions) -> Result<Found, Conn
             count: others + 1,
         }),
         (None, _) => match dead {
-            Some(path) => Err(ConnectError::Stale { address: address.clone(), path }),
+            Some(path) => Err(ConnectError::Stale {
+                address: address.clone(),
+                path,
+            }),
             None => Err(not_announced(what_was_sought(&search))),
         },
     }
@@ -385,16 +446,27 @@ async fn try_stem(address: &Address, place: &Place, stem: &str) -> Result<Tried,
     let path = || place.path.join(&file);
     loop {
         match socket::connect(&reach) {
-            Ok(socket) => return Ok(Tried::Found(Found { socket, stem: stem.to_owned() })),
+            Ok(socket) => {
+                return Ok(Tried::Found(Found {
+                    socket,
+                    stem: stem.to_owned(),
+                }));
+            }
             Err(Errno::NOENT) => return Ok(Tried::Absent),
             Err(Errno::CONNREFUSED) => return Ok(Tried::Dead(path())),
             // As many clients as the kernel lets wait are waiting.
             Err(Errno::AGAIN) => tokio::time::sleep(RETRY_STEP).await,
             Err(Errno::ACCESS | Errno::PERM) => {
-                return Err(ConnectError::NoAccess { address: address.clone(), path: path() });
+                return Err(ConnectError::NoAccess {
+                    address: address.clone(),
+                    path: path(),
+                });
             }
             Err(errno) => {
-                return Err(ConnectError::Io { address: address.clone(), source: errno.into() });
+                return Err(ConnectError::Io {
+                    address: address.clone(),
+                    source: errno.into(),
+                });
             }
         }
     }

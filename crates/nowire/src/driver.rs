@@ -49,7 +49,11 @@ pub struct KeepAlive {
 impl Default for KeepAlive {
     /// A ping after 20 s of silence, 20 s to answer, only while calls are open.
     fn default() -> Self {
-        Self { interval: Duration::from_secs(20), timeout: Duration::from_secs(20), while_idle: false }
+        Self {
+            interval: Duration::from_secs(20),
+            timeout: Duration::from_secs(20),
+            while_idle: false,
+        }
     }
 }
 
@@ -268,18 +272,22 @@ impl Driver {
             yield_now(cx);
             return Ok(Poll::Pending);
         };
+        let mut slept_since = if rx.sleeper.is_down() {
+            rx.waiting_since
+        } else {
+            None
+        };
+        if rung > 0 {
+            // The peer rings once for each time we lie down, and has done so.
+            shared.get_up(&mut rx);
+        }
         let mut taken_in_turn = 0;
         let mut looked_since = None;
         loop {
-            let slept_since = if rx.sleeper.is_down() {
-                rx.waiting_since
-            } else {
-                None
-            };
             let taken = shared.pump(&mut rx)?;
             taken_in_turn += taken;
             if taken > 0 {
-                if let Some(since) = slept_since {
+                if let Some(since) = slept_since.take() {
                     rx.window.slept(since.elapsed());
                 }
                 looked_since = None;
@@ -378,13 +386,17 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.shared.close(ConnectionError::Closed { peer: self.shared.label() });
+        self.shared.close(ConnectionError::Closed {
+            peer: self.shared.label(),
+        });
     }
 }
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("connection", &self.shared).finish_non_exhaustive()
+        f.debug_struct("Driver")
+            .field("connection", &self.shared)
+            .finish_non_exhaustive()
     }
 }
 

@@ -77,12 +77,26 @@ impl Exchange {
     }
 
     /// Sends a whole message, the descriptor with its first bytes.
-    pub(crate) async fn send(&self, message: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    pub(crate) async fn send(
+        &self,
+        message: &[u8],
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
         let mut sent = 0;
         while sent < message.len() {
-            let descriptors = if sent == 0 { descriptor.as_slice() } else { &[] };
+            let descriptors = if sent == 0 {
+                descriptor.as_slice()
+            } else {
+                &[]
+            };
             let rest = &message[sent..];
-            let send = || Ok(socket::send_with_descriptors(self.socket(), rest, descriptors)?);
+            let send = || {
+                Ok(socket::send_with_descriptors(
+                    self.socket(),
+                    rest,
+                    descriptors,
+                )?)
+            };
             sent += self.socket.async_io(Interest::WRITABLE, send).await?;
         }
         Ok(())
@@ -91,13 +105,21 @@ impl Exchange {
     /// Receives one message and not a byte more: what follows is doorbells.
     pub(crate) async fn receive(&self) -> Result<Incoming, ExchangeError> {
         let mut header = [0; HEADER_BYTES];
-        let mut incoming =
-            Incoming { kind: Kind::Hello, body: Vec::new(), descriptors: Vec::new(), surplus: false };
+        let mut incoming = Incoming {
+            kind: Kind::Hello,
+            body: Vec::new(),
+            descriptors: Vec::new(),
+            surplus: false,
+        };
         self.fill(&mut header, &mut incoming).await?;
         let Header { kind, body_bytes } = Header::decode(&header)?;
         let mut body = vec![0; body_bytes];
         self.fill(&mut body, &mut incoming).await?;
-        Ok(Incoming { kind, body, ..incoming })
+        Ok(Incoming {
+            kind,
+            body,
+            ..incoming
+        })
     }
 
     async fn fill(&self, buffer: &mut [u8], incoming: &mut Incoming) -> Result<(), ExchangeError> {
@@ -105,7 +127,13 @@ impl Exchange {
         while filled < buffer.len() {
             let room = 1 - incoming.descriptors.len();
             let rest = &mut buffer[filled..];
-            let receive = || Ok(socket::recv_with_descriptors(self.socket(), &mut *rest, room)?);
+            let receive = || {
+                Ok(socket::recv_with_descriptors(
+                    self.socket(),
+                    &mut *rest,
+                    room,
+                )?)
+            };
             let received = self.socket.async_io(Interest::READABLE, receive).await?;
             incoming.surplus |= received.surplus;
             incoming.descriptors.extend(received.descriptors);

@@ -193,14 +193,31 @@ impl Listener {
         }
         check_range("max_streams", options.max_streams, STREAMS)?;
         check_range("window_bytes", options.window_bytes, WINDOW_BYTES)?;
-        check_range("max_handshakes", options.max_handshakes as u32, 1..=u32::MAX)?;
+        check_range(
+            "max_handshakes",
+            options.max_handshakes as u32,
+            1..=u32::MAX,
+        )?;
         let dir = RuntimeDir::locate(options.runtime_dir.as_deref())?;
-        let place = Arc::new(Place { path: dir.path().to_owned(), directory: dir.prepare()? });
+        let place = Arc::new(Place {
+            path: dir.path().to_owned(),
+            directory: dir.prepare()?,
+        });
         let doors = open_doors(&place, addresses, !options.allowed.is_own_user_only())?;
         place.sweep();
-        let limit = Usage { connections: options.max_connections, shared_bytes: options.max_shared_bytes };
-        let house = Arc::new(House { options, budget: Budget::new(limit) });
-        Ok(Self { doors, house, state: Mutex::default() })
+        let limit = Usage {
+            connections: options.max_connections,
+            shared_bytes: options.max_shared_bytes,
+        };
+        let house = Arc::new(House {
+            options,
+            budget: Budget::new(limit),
+        });
+        Ok(Self {
+            doors,
+            house,
+            state: Mutex::default(),
+        })
     }
 
     /// The next client whose handshake is done. Handshakes go on side by side,
@@ -256,7 +273,12 @@ fn check_range(
         return Ok(());
     }
     let (least, most) = (*range.start() as usize, *range.end() as usize);
-    Err(ListenError::Setting { setting, value: value as usize, least, most })
+    Err(ListenError::Setting {
+        setting,
+        value: value as usize,
+        least,
+        most,
+    })
 }
 
 fn open_doors(
@@ -268,24 +290,38 @@ fn open_doors(
     let mut announced = BTreeSet::new();
     for address in addresses {
         address.check()?;
-        let stems = names::announced(address)
-            .map_err(|source| ListenError::Unresolved { address: address.clone(), source })?;
+        let stems = names::announced(address).map_err(|source| ListenError::Unresolved {
+            address: address.clone(),
+            source,
+        })?;
         for stem in stems {
             // `[::]:1` and `0.0.0.0:1` together are one too many, and meant well.
             if !announced.insert(stem.clone()) {
                 continue;
             }
-            let door = Arc::new(Door { stem: stem.clone(), address: address.clone() });
+            let door = Arc::new(Door {
+                stem: stem.clone(),
+                address: address.clone(),
+            });
             let published = Announcement::publish(place, stem, open_to_others);
             let (announcement, socket) = published.map_err(|error| match error {
-                PublishError::InUse { path, pid } => {
-                    ListenError::InUse { address: address.clone(), path, pid }
-                }
+                PublishError::InUse { path, pid } => ListenError::InUse {
+                    address: address.clone(),
+                    path,
+                    pid,
+                },
                 PublishError::Io { path, source } => ListenError::Io { path, source },
             })?;
-            let socket = UnixListener::from_std(socket.into())
-                .map_err(|source| ListenError::Io { path: place.path.clone(), source })?;
-            doors.push(OpenDoor { _announcement: announcement, socket, door });
+            let socket =
+                UnixListener::from_std(socket.into()).map_err(|source| ListenError::Io {
+                    path: place.path.clone(),
+                    source,
+                })?;
+            doors.push(OpenDoor {
+                _announcement: announcement,
+                socket,
+                door,
+            });
         }
     }
     Ok(doors)
@@ -319,7 +355,10 @@ fn poll_accept(listener: &UnixListener, cx: &mut Context<'_>) -> Poll<io::Result
 /// Whether only the client that was to be taken is lost.
 fn is_clients_failure(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM))
+    matches!(
+        errno,
+        Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM)
+    )
 }
 
 /// Until when to take no clients, if the system lacks something that may come

@@ -51,7 +51,10 @@ pub(crate) fn announced(address: &Address) -> io::Result<Vec<String>> {
             let mut stems = vec![tcp_stem(address, &network)];
             // As the kernel does it: such a socket takes IPv4 clients as well.
             if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !is_v6_only() {
-                stems.push(tcp_stem((Ipv4Addr::UNSPECIFIED, address.port()).into(), &network));
+                stems.push(tcp_stem(
+                    (Ipv4Addr::UNSPECIFIED, address.port()).into(),
+                    &network,
+                ));
             }
             Ok(stems)
         }
@@ -65,11 +68,17 @@ pub(crate) fn sought(address: &Address) -> io::Result<Search> {
     match address {
         Address::Tcp(address) => Ok(tcp_search(canonical(*address), &own_network()?, is_local)),
         Address::Unix(path) => match unix_stem(path) {
-            Ok(stem) => Ok(Search { stems: vec![stem], ..Search::default() }),
+            Ok(stem) => Ok(Search {
+                stems: vec![stem],
+                ..Search::default()
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Search::default()),
             Err(error) => Err(error),
         },
-        Address::Name(name) => Ok(Search { stems: vec![format!("name-{name}")], ..Search::default() }),
+        Address::Name(name) => Ok(Search {
+            stems: vec![format!("name-{name}")],
+            ..Search::default()
+        }),
     }
 }
 
@@ -80,13 +89,23 @@ fn tcp_search(address: SocketAddr, network: &str, is_local: impl Fn(SocketAddr) 
         IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into()),
     };
     // The kernel leads a client that asks for the wildcard to loopback.
-    let asked = if ip.is_unspecified() { SocketAddr::new(loopback, port) } else { address };
+    let asked = if ip.is_unspecified() {
+        SocketAddr::new(loopback, port)
+    } else {
+        address
+    };
     if is_bound_to_namespace(ip) || is_local(asked) {
         let both = [asked, SocketAddr::new(wildcard, port)];
         let stems = both.map(|address| tcp_stem(address, network)).to_vec();
-        Search { stems, foreign_prefix: None }
+        Search {
+            stems,
+            foreign_prefix: None,
+        }
     } else {
-        Search { stems: Vec::new(), foreign_prefix: Some(tcp_stem(asked, "")) }
+        Search {
+            stems: Vec::new(),
+            foreign_prefix: Some(tcp_stem(asked, "")),
+        }
     }
 }
 
@@ -137,7 +156,10 @@ fn unix_stem(path: &Path) -> io::Result<String> {
     if FileType::from_raw_mode(file.stx_mode.into()) != FileType::Socket {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a socket"));
     }
-    let mut stem = format!("unix-{:x}.{:x}-{:x}", file.stx_dev_major, file.stx_dev_minor, file.stx_ino);
+    let mut stem = format!(
+        "unix-{:x}.{:x}-{:x}",
+        file.stx_dev_major, file.stx_dev_minor, file.stx_ino
+    );
     if StatxFlags::from_bits_retain(file.stx_mask).contains(StatxFlags::BTIME) {
         let birth = file.stx_btime;
         // Writing to a string does not fail.
@@ -152,11 +174,18 @@ mod tests {
 
     fn search(address: &str, local: &[&str]) -> Search {
         let is_local = |address: SocketAddr| local.contains(&address.ip().to_string().as_str());
-        tcp_search(canonical(address.parse().expect("an address")), "net", is_local)
+        tcp_search(
+            canonical(address.parse().expect("an address")),
+            "net",
+            is_local,
+        )
     }
 
     fn own(stems: [&str; 2]) -> Search {
-        Search { stems: stems.map(String::from).to_vec(), foreign_prefix: None }
+        Search {
+            stems: stems.map(String::from).to_vec(),
+            foreign_prefix: None,
+        }
     }
 
     #[test]
@@ -165,20 +194,35 @@ mod tests {
         assert_eq!(search("127.0.0.1:5", &[]), loopback);
         assert_eq!(search("0.0.0.0:5", &[]), loopback);
         assert_eq!(search("[::ffff:127.0.0.1]:5", &[]), loopback);
-        assert_eq!(search("[::]:5", &[]), own(["tcp-[::1]:5@net", "tcp-[::]:5@net"]));
+        assert_eq!(
+            search("[::]:5", &[]),
+            own(["tcp-[::1]:5@net", "tcp-[::]:5@net"])
+        );
     }
 
     #[test]
     fn an_address_of_the_own_namespace_is_not_sought_in_others() {
-        assert_eq!(search("10.0.0.1:5", &["10.0.0.1"]), own(["tcp-10.0.0.1:5@net", "tcp-0.0.0.0:5@net"]));
+        assert_eq!(
+            search("10.0.0.1:5", &["10.0.0.1"]),
+            own(["tcp-10.0.0.1:5@net", "tcp-0.0.0.0:5@net"])
+        );
         assert_eq!(search("169.254.1.1:5", &[]).foreign_prefix, None);
-        assert_eq!(search("[fe80::1%3]:5", &[]).stems[0], "tcp-[fe80::1%3]:5@net");
+        assert_eq!(
+            search("[fe80::1%3]:5", &[]).stems[0],
+            "tcp-[fe80::1%3]:5@net"
+        );
     }
 
     #[test]
     fn an_address_of_elsewhere_is_sought_under_itself_alone() {
         let elsewhere = search("10.0.0.2:5", &["10.0.0.1"]);
-        assert_eq!(elsewhere, Search { stems: vec![], foreign_prefix: Some("tcp-10.0.0.2:5@".into()) });
+        assert_eq!(
+            elsewhere,
+            Search {
+                stems: vec![],
+                foreign_prefix: Some("tcp-10.0.0.2:5@".into())
+            }
+        );
     }
 
     #[test]

@@ -91,21 +91,37 @@ impl RuntimeDir {
             return Self::explicit("runtime_dir", path.to_owned());
         }
         let is_root = rustix::process::geteuid().is_root();
-        Self::by_rule(std::env::var_os(VARIABLE), std::env::var_os("XDG_RUNTIME_DIR"), is_root)
+        Self::by_rule(
+            std::env::var_os(VARIABLE),
+            std::env::var_os("XDG_RUNTIME_DIR"),
+            is_root,
+        )
     }
 
-    fn by_rule(own: Option<OsString>, session: Option<OsString>, is_root: bool) -> Result<Self, RuntimeDirError> {
+    fn by_rule(
+        own: Option<OsString>,
+        session: Option<OsString>,
+        is_root: bool,
+    ) -> Result<Self, RuntimeDirError> {
         let set = |value: Option<OsString>| value.filter(|value| !value.is_empty());
         if let Some(path) = set(own) {
             return Self::explicit(VARIABLE, path.into());
         }
         // A relative path is to be ignored, says the XDG specification.
-        let session = set(session).map(PathBuf::from).filter(|path| path.is_absolute());
+        let session = set(session)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
         if let Some(path) = session {
-            return Ok(Self { path: path.join("nowire"), explicit: false });
+            return Ok(Self {
+                path: path.join("nowire"),
+                explicit: false,
+            });
         }
         if is_root {
-            return Ok(Self { path: "/run/nowire".into(), explicit: false });
+            return Ok(Self {
+                path: "/run/nowire".into(),
+                explicit: false,
+            });
         }
         Err(RuntimeDirError::Unknown)
     }
@@ -114,7 +130,10 @@ impl RuntimeDir {
         if !path.is_absolute() {
             return Err(RuntimeDirError::Relative { variable, path });
         }
-        Ok(Self { path, explicit: true })
+        Ok(Self {
+            path,
+            explicit: true,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -130,32 +149,57 @@ impl RuntimeDir {
     /// Makes the directory if it is missing, checks that it is safe to announce
     /// a server in, and opens it.
     pub(crate) fn prepare(&self) -> Result<OwnedFd, RuntimeDirError> {
-        let io = |source| RuntimeDirError::Io { path: self.path.clone(), source };
+        let io = |source| RuntimeDirError::Io {
+            path: self.path.clone(),
+            source,
+        };
         // Only a chosen directory may need its parents made.
-        match DirBuilder::new().mode(0o700).recursive(self.explicit).create(&self.path) {
+        match DirBuilder::new()
+            .mode(0o700)
+            .recursive(self.explicit)
+            .create(&self.path)
+        {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
             _ => {}
         }
         let opened = self.open().map_err(io)?;
         let stat = rustix::fs::fstat(&opened).map_err(|errno| io(errno.into()))?;
-        self.check(stat.st_uid, stat.st_mode & 0o7777, rustix::process::geteuid().as_raw())?;
+        self.check(
+            stat.st_uid,
+            stat.st_mode & 0o7777,
+            rustix::process::geteuid().as_raw(),
+        )?;
         Ok(opened)
     }
 
     fn check(&self, owner: u32, mode: u32, uid: u32) -> Result<(), RuntimeDirError> {
         let path = || self.path.clone();
-        let writable = |advice| Err(RuntimeDirError::Writable { path: path(), mode, advice });
+        let writable = |advice| {
+            Err(RuntimeDirError::Writable {
+                path: path(),
+                mode,
+                advice,
+            })
+        };
         if self.explicit {
             if mode & 0o1002 == 0o0002 {
-                return writable("everybody could remove its files; use mode 1777, or 0770 with a group");
+                return writable(
+                    "everybody could remove its files; use mode 1777, or 0770 with a group",
+                );
             }
             return Ok(());
         }
         if owner != uid {
-            return Err(RuntimeDirError::Foreign { path: path(), owner, uid });
+            return Err(RuntimeDirError::Foreign {
+                path: path(),
+                owner,
+                uid,
+            });
         }
         if mode & 0o022 != 0 {
-            return writable("others could write it; use mode 0700, or set NOWIRE_RUNTIME_DIR to share it");
+            return writable(
+                "others could write it; use mode 0700, or set NOWIRE_RUNTIME_DIR to share it",
+            );
         }
         Ok(())
     }
@@ -179,9 +223,15 @@ mod tests {
         assert_eq!(path(dir("/a", "/b", true)), ("/a".into(), true));
         assert_eq!(path(dir("", "/b", true)), ("/b/nowire".into(), false));
         assert_eq!(path(dir("", "", true)), ("/run/nowire".into(), false));
-        assert_eq!(path(dir("", "relative", true)), ("/run/nowire".into(), false));
+        assert_eq!(
+            path(dir("", "relative", true)),
+            ("/run/nowire".into(), false)
+        );
         assert!(matches!(dir("", "", false), Err(RuntimeDirError::Unknown)));
-        assert!(matches!(dir("a", "/b", true), Err(RuntimeDirError::Relative { .. })));
+        assert!(matches!(
+            dir("a", "/b", true),
+            Err(RuntimeDirError::Relative { .. })
+        ));
     }
 
     #[test]
@@ -189,9 +239,19 @@ mod tests {
         let found = dir("", "/b", false).expect("a directory");
         assert!(found.check(7, 0o700, 7).is_ok());
         assert!(found.check(7, 0o755, 7).is_ok());
-        assert!(matches!(found.check(0, 0o700, 7), Err(RuntimeDirError::Foreign { owner: 0, uid: 7, .. })));
+        assert!(matches!(
+            found.check(0, 0o700, 7),
+            Err(RuntimeDirError::Foreign {
+                owner: 0,
+                uid: 7,
+                ..
+            })
+        ));
         for mode in [0o770, 0o707, 0o1777] {
-            assert!(matches!(found.check(7, mode, 7), Err(RuntimeDirError::Writable { .. })));
+            assert!(matches!(
+                found.check(7, mode, 7),
+                Err(RuntimeDirError::Writable { .. })
+            ));
         }
     }
 
@@ -202,7 +262,10 @@ mod tests {
             assert!(found.check(0, mode, 7).is_ok(), "{mode:o}");
         }
         for mode in [0o777, 0o2777] {
-            assert!(matches!(found.check(7, mode, 7), Err(RuntimeDirError::Writable { .. })));
+            assert!(matches!(
+                found.check(7, mode, 7),
+                Err(RuntimeDirError::Writable { .. })
+            ));
         }
     }
 }

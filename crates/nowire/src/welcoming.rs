@@ -84,7 +84,11 @@ pub(crate) async fn welcome(client: UnixStream, door: Arc<Door>, house: Arc<Hous
     met.ok()
 }
 
-async fn try_welcome(client: UnixStream, door: &Door, house: &House) -> Result<Met, (String, Failure)> {
+async fn try_welcome(
+    client: UnixStream,
+    door: &Door,
+    house: &House,
+) -> Result<Met, (String, Failure)> {
     let credentials = socket::peer_credentials(client.as_fd())
         .map_err(|error| ("unknown".to_owned(), Failure::Lost(error.to_string())))?;
     let peer = Peer::new(credentials, format!("client of {}", door.address));
@@ -94,7 +98,10 @@ async fn try_welcome(client: UnixStream, door: &Door, house: &House) -> Result<M
     let talk = async {
         match shake_hands(&exchange, credentials, door, house).await {
             Err(Failure::Refused(code, reason)) => {
-                let refusal = Refusal { code, reason: reason.clone() };
+                let refusal = Refusal {
+                    code,
+                    reason: reason.clone(),
+                };
                 // A client that is gone needs no reason.
                 let _ = exchange.send(&refusal.encode(), None).await;
                 Err(Failure::Refused(code, reason))
@@ -106,10 +113,19 @@ async fn try_welcome(client: UnixStream, door: &Door, house: &House) -> Result<M
         Ok(Ok(shaken)) => shaken,
         Ok(Err(failure)) => return Err((who, failure)),
         Err(_elapsed) => {
-            return Err((who, Failure::Lost(format!("it was not done within {timeout:?}"))));
+            return Err((
+                who,
+                Failure::Lost(format!("it was not done within {timeout:?}")),
+            ));
         }
     };
-    let Shaken { hello, streams, outbox, inbox, charge } = shaken;
+    let Shaken {
+        hello,
+        streams,
+        outbox,
+        inbox,
+        charge,
+    } = shaken;
     let socket = match exchange.into_socket() {
         Ok(socket) => socket,
         Err(error) => return Err((who, Failure::Lost(error.to_string()))),
@@ -166,7 +182,9 @@ async fn shake_hands(
     let descriptor = message
         .into_descriptor()
         .map_err(|error| Failure::Refused(RefusalCode::Descriptor, error.to_string()))?;
-    let charge = house.budget.charge(inbox_bytes + options.outbox.outbox_bytes())?;
+    let charge = house
+        .budget
+        .charge(inbox_bytes + options.outbox.outbox_bytes())?;
     // Only now is anything done that costs more than a message.
     let inbox = PeerSegment::map(descriptor, inbox_bytes).map_err(segment_failure)?;
     let mut outbox = OwnedSegment::create(&door.stem, options.outbox.outbox_bytes())
@@ -179,10 +197,18 @@ async fn shake_hands(
         streams,
         window_bytes: options.window_bytes,
     };
-    let sent = exchange.send(&welcome.encode()?, Some(outbox.descriptor())).await;
+    let sent = exchange
+        .send(&welcome.encode()?, Some(outbox.descriptor()))
+        .await;
     sent.map_err(ExchangeError::Io)?;
     outbox.close_descriptor();
-    Ok(Shaken { hello, streams, outbox, inbox, charge })
+    Ok(Shaken {
+        hello,
+        streams,
+        outbox,
+        inbox,
+        charge,
+    })
 }
 
 /// A socket that was moved to another name leads clients of that name here.
@@ -200,7 +226,9 @@ fn check_outbox(hello: &Hello, options: &ListenOptions) -> Result<usize, Failure
     if bytes <= limit {
         return Ok(bytes);
     }
-    let reason = format!("an outbox of {bytes} bytes; at most {limit} are allowed (client_outbox_limit_bytes)");
+    let reason = format!(
+        "an outbox of {bytes} bytes; at most {limit} are allowed (client_outbox_limit_bytes)"
+    );
     Err(Failure::Refused(RefusalCode::Geometry, reason))
 }
 
