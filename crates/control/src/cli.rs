@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::demo::{self, ClientArgs, DemoArgs, ServerArgs, Stopped};
-use crate::doctor::{self, DoctorArgs};
+use crate::doctor::{self, DoctorArgs, Verdict};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,17 +67,14 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Demo(args) => block_on(demo::run(&args)),
-        Command::DemoServer(args) => block_on(demo::serve(&args)),
-        Command::DemoClient(args) => block_on(demo::call(&args)),
-        Command::Doctor(args) => match doctor::run(&args) {
-            Ok(doctor::Verdict::Fit) => return ExitCode::SUCCESS,
-            Ok(doctor::Verdict::Unfit) => return ExitCode::FAILURE,
-            Err(error) => Err(error),
-        },
+        Command::Demo(args) => block_on(demo::run(&args)).map(|()| Verdict::Fit),
+        Command::DemoServer(args) => block_on(demo::serve(&args)).map(|()| Verdict::Fit),
+        Command::DemoClient(args) => block_on(demo::call(&args)).map(|()| Verdict::Fit),
+        Command::Doctor(args) => block_on(doctor::run(&args)),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Verdict::Fit) => ExitCode::SUCCESS,
+        Ok(Verdict::Unfit) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("nowire: {error:#}");
             error
@@ -88,7 +85,7 @@ pub fn main() -> ExitCode {
 }
 
 /// One thread does: each of the demonstration's processes has one core.
-fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

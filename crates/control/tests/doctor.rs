@@ -44,11 +44,18 @@ fn everything_looked_at_is_reported() {
                 "memfd_seals",
                 "unix_socket",
                 "runtime_dir",
+                "call",
             ][..],
         ),
         (
             "limits",
-            &["open_files", "cgroup_memory", "dev_shm", "locked_memory"],
+            &[
+                "switch",
+                "open_files",
+                "cgroup_memory",
+                "dev_shm",
+                "locked_memory",
+            ],
         ),
         (
             "offers",
@@ -83,6 +90,38 @@ fn a_machine_that_can_seal_memory_is_fit() {
     assert_eq!(finding(&report, "needs", "unix_socket")["status"], "used");
     assert_eq!(report["fit"], true);
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn the_examination_leaves_nothing_behind() {
+    let dir = PrivateDir::create().unwrap();
+    let scratch = PrivateDir::create().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_nowire"))
+        .arg("doctor")
+        .env("NOWIRE_RUNTIME_DIR", dir.path())
+        .env("TMPDIR", scratch.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    for dir in [dir, scratch] {
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_missing_runtime_directory_is_not_made() {
+    let parent = PrivateDir::create().unwrap();
+    let missing = parent.path().join("nowire");
+    let (code, report) = examine(&missing);
+    let finding = finding(&report, "needs", "runtime_dir");
+    assert!(
+        finding["here"]
+            .as_str()
+            .unwrap()
+            .contains("made when first needed")
+    );
+    assert_eq!(code, Some(0));
+    assert!(!missing.exists());
 }
 
 #[test]

@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use nowire_grpc::Channel;
 use tokio::task::JoinSet;
 
 use super::digest::Digest;
 use super::kind::Kind;
 use super::message::{Findings, FromClient, Measurement, say};
-use super::transport::{Addresses, Carrier, Channel, Transport, connect};
+use super::transport::{Addresses, Carrier, Transport, connect};
 use crate::route_guide::{Guide, RouteGuideClient, RouteGuideServer};
 
 /// Calls in flight while calls per second are counted.
@@ -46,7 +47,12 @@ pub async fn run(addresses: &Addresses, calls: usize) -> anyhow::Result<()> {
             let turn = calls * round / rounds..calls * (round + 1) / rounds;
             reference.merge(right_answers(kind, turn.clone()).await?);
             for ((carrier, client), tally) in clients.iter_mut().zip(&mut tallies) {
-                say(&FromClient::Progress { done, total, kind })?;
+                say(&FromClient::Progress {
+                    done,
+                    total,
+                    kind,
+                    carrier: *carrier,
+                })?;
                 done += 2 * turn.len() as u64;
                 tally
                     .take_turn(kind, client, turn.clone())

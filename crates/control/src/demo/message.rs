@@ -20,8 +20,10 @@ pub enum FromClient {
         done: u64,
         /// Calls to make in all.
         total: u64,
-        /// What it is measuring.
+        /// What it measures next.
         kind: Kind,
+        /// Over what.
+        carrier: Carrier,
     },
     /// It is done; the last message.
     Finished(Findings),

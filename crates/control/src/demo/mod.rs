@@ -158,13 +158,20 @@ async fn measure(args: &DemoArgs, placement: Placement) -> anyhow::Result<Findin
         command.arg(serde_json::to_string(&addresses).unwrap_or_default());
     })?;
     let progress = progress_bar(args.plain);
+    let mut step = "connecting".to_owned();
     loop {
         let line = next_line(&mut client).await;
-        match hear(&line.with_context(|| complaint_of(&server))?)? {
-            FromClient::Progress { done, total, kind } => {
+        match hear(&line.with_context(|| complaint_of(&server, &step))?)? {
+            FromClient::Progress {
+                done,
+                total,
+                kind,
+                carrier,
+            } => {
                 progress.set_length(total);
                 progress.set_position(done);
-                progress.set_message(kind.method());
+                step = format!("{} over {carrier}", kind.method());
+                progress.set_message(step.clone());
             }
             FromClient::Finished(findings) => {
                 return Ok(findings);
@@ -185,10 +192,12 @@ async fn next_line(child: &mut Child) -> anyhow::Result<String> {
     }
 }
 
-fn complaint_of(server: &Child) -> String {
+fn complaint_of(server: &Child, step: &str) -> String {
     match server.last_words().as_str() {
-        "" => "the demonstration broke off".to_owned(),
-        words => format!("the demonstration broke off; the server process said:\n{words}"),
+        "" => format!("the demonstration broke off at {step}"),
+        words => {
+            format!("the demonstration broke off at {step}; the server process said:\n{words}")
+        }
     }
 }
 
@@ -201,7 +210,7 @@ fn progress_bar(plain: bool) -> ProgressBar {
     };
     // Whatever ends the measurement, the line gives way to what is printed then.
     let bar = ProgressBar::with_draw_target(None, target).with_finish(ProgressFinish::AndClear);
-    let style = ProgressStyle::with_template("  {msg:13} {bar:40.green} {percent:>3} %  {elapsed}");
+    let style = ProgressStyle::with_template("  {msg:25} {bar:40.green} {percent:>3} %  {elapsed}");
     if let Ok(style) = style {
         bar.set_style(style);
     }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use http::{Request, Response};
+use nowire_grpc::{CarrierPolicy, Channel, Endpoint, Server};
 use serde::{Deserialize, Serialize};
 use tonic::body::Body;
 use tonic::codegen::StdError;
@@ -67,34 +68,31 @@ pub struct Addresses {
     pub unix: PathBuf,
 }
 
-/// The channel under the stubs, the same type whatever the carrier.
-pub type Channel = tonic::transport::Channel;
-
 /// Serves RouteGuide on a TCP port of the kernel's choice and at `unix`, and
 /// calls `ready` once both are open.
 ///
 /// # Errors
-/// If an address cannot be listened on.
+/// If an address cannot be listened on, or clients could not find the server
+/// in shared memory.
 pub async fn serve(
     unix: &Path,
     ready: impl FnOnce(&Addresses) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-    let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let uds = tokio::net::UnixListener::bind(unix)?;
+    let service = RouteGuideServer::new(Guide);
+    let over_tcp = Server::builder()
+        .add_service(service.clone())
+        .bind("127.0.0.1:0")
+        .await?;
+    let over_unix = Server::builder()
+        .add_service(service)
+        .bind(format!("unix:{}", unix.display()))
+        .await?;
     let addresses = Addresses {
-        tcp: tcp.local_addr()?,
+        tcp: over_tcp.local_addr().context("TCP without an address")?,
         unix: unix.to_owned(),
     };
     ready(&addresses)?;
-    let service = RouteGuideServer::new(Guide);
-    let over_tcp = tonic::transport::Server::builder()
-        .add_service(service.clone())
-        .serve_with_incoming(TcpListenerStream::new(tcp));
-    let over_unix = tonic::transport::Server::builder()
-        .add_service(service)
-        .serve_with_incoming(UnixListenerStream::new(uds));
-    tokio::try_join!(over_tcp, over_unix)?;
+    tokio::try_join!(over_tcp.serve(), over_unix.serve())?;
     Ok(())
 }
 
@@ -103,12 +101,21 @@ pub async fn serve(
 /// # Errors
 /// If nobody answers there, or not over this carrier.
 pub async fn connect(carrier: Carrier, addresses: &Addresses) -> anyhow::Result<Channel> {
-    let target = match carrier {
-        Carrier::Tcp => format!("http://{}", addresses.tcp),
-        Carrier::Unix | Carrier::Nowire => format!("unix:{}", addresses.unix.display()),
+    let http = format!("http://{}", addresses.tcp);
+    let unix = format!("unix:{}", addresses.unix.display());
+    let (target, policy, expected) = match carrier {
+        Carrier::Tcp => (http, CarrierPolicy::Never, nowire_grpc::Carrier::Http2),
+        Carrier::Unix => (unix, CarrierPolicy::Never, nowire_grpc::Carrier::Http2),
+        Carrier::Nowire => (http, CarrierPolicy::Require, nowire_grpc::Carrier::Memory),
     };
-    tonic::transport::Endpoint::from_shared(target.clone())?
+    let channel = Endpoint::from_shared(target)?
+        .carrier(policy)
         .connect()
-        .await
-        .with_context(|| format!("no connection to {target} over {carrier}"))
+        .await?;
+    ensure!(
+        channel.carrier() == Some(expected),
+        "{carrier} was asked for, but calls are carried by {:?}",
+        channel.carrier()
+    );
+    Ok(channel)
 }

@@ -10,7 +10,20 @@ const FILES_COMFORTABLE: u64 = 4096;
 
 /// What bounds connections and shared memory.
 pub(super) fn findings() -> Vec<Finding> {
-    vec![open_files(), memory(), shm(), locked_memory()]
+    vec![switch(), open_files(), memory(), shm(), locked_memory()]
+}
+
+fn switch() -> Finding {
+    let (here, today) = match std::env::var("NOWIRE") {
+        Ok(value) if value.eq_ignore_ascii_case("off") || value == "0" => {
+            (format!("NOWIRE={value}"), "every call goes over HTTP/2")
+        }
+        _ => (
+            "not switched off (NOWIRE)".to_owned(),
+            "shared memory is preferred",
+        ),
+    };
+    bound("switch", "switch", here, today)
 }
 
 fn open_files() -> Finding {
@@ -22,9 +35,9 @@ fn open_files() -> Finding {
         count(limit.maximum)
     );
     let today = if few {
-        "a few for each connection: low for a busy server, raise it (ulimit -n)"
+        "one for each connection: low for a busy server, raise it (ulimit -n)"
     } else {
-        "a few for each connection"
+        "one for each connection"
     };
     bound("open_files", "open files", here, today)
 }

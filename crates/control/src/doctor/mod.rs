@@ -1,5 +1,6 @@
 //! `nowire doctor`: what this machine offers, and what Nowire uses of it.
 
+mod call;
 mod cgroup;
 mod finding;
 mod limit;
@@ -48,11 +49,14 @@ pub struct Examination {
 }
 
 impl Examination {
-    /// Examines this machine as it is now; changes nothing.
-    #[must_use]
-    pub fn now() -> Self {
+    /// Examines this machine as it is now; changes nothing that outlasts it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn now() -> Self {
         let mut needs = need::findings();
         needs.push(runtime_dir::finding());
+        needs.push(call::finding().await);
         let fit = needs.iter().all(|need| need.status != Status::Missing);
         Self {
             fit,
@@ -68,8 +72,8 @@ impl Examination {
 ///
 /// # Errors
 /// If it cannot be printed.
-pub fn run(args: &DoctorArgs) -> anyhow::Result<Verdict> {
-    let examination = Examination::now();
+pub async fn run(args: &DoctorArgs) -> anyhow::Result<Verdict> {
+    let examination = Examination::now().await;
     let text = if args.json {
         serde_json::to_string_pretty(&examination)? + "\n"
     } else {

@@ -2,16 +2,14 @@
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use nowire::{Address, ListenOptions, Listener};
 use rustix::fs::{Access, access};
-use rustix::process::geteuid;
 
 use super::finding::Finding;
 
-const GROUP_AND_OTHERS_WRITE: u32 = 0o022;
-
-/// Which directory it would be, and whether it is fit.
+/// Which directory it is, and whether a server can announce itself there.
 pub(super) fn finding() -> Finding {
     Finding::need(
         "runtime_dir",
@@ -21,56 +19,38 @@ pub(super) fn finding() -> Finding {
     )
 }
 
-/// By the rule that servers and clients follow; with the reason.
-fn directory() -> Option<(PathBuf, &'static str)> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(path) = set("NOWIRE_RUNTIME_DIR") {
-        return Some((path.into(), "NOWIRE_RUNTIME_DIR"));
-    }
-    if let Some(path) = set("XDG_RUNTIME_DIR") {
-        return Some((Path::new(&path).join("nowire"), "XDG_RUNTIME_DIR"));
-    }
-    geteuid().is_root().then(|| ("/run/nowire".into(), "root"))
-}
-
 fn examine() -> Result<String, String> {
-    let (path, reason) = directory()
-        .ok_or("neither NOWIRE_RUNTIME_DIR nor XDG_RUNTIME_DIR is set: set one of them")?;
-    let shown = format!("{} ({reason})", path.display());
-    match fs::metadata(&path) {
-        Ok(metadata) => fitness(&metadata)
-            .map(|()| format!("{shown}, {}", owner_and_mode(&metadata)))
-            .map_err(|lack| format!("{shown}, {}: {lack}", owner_and_mode(&metadata))),
-        Err(_) => match nearest_existing(&path) {
-            Some(parent) if access(parent, Access::WRITE_OK).is_ok() => {
-                Ok(format!("{shown}, made when first needed"))
-            }
-            _ => Err(format!("{shown} does not exist and may not be made")),
-        },
+    let path = nowire::runtime_dir().map_err(|error| error.to_string())?;
+    let shown = path.display();
+    let Ok(metadata) = fs::metadata(&path) else {
+        return if may_be_made(&path) {
+            Ok(format!("{shown}, made when first needed"))
+        } else {
+            Err(format!("{shown} does not exist and may not be made"))
+        };
+    };
+    match try_to_announce() {
+        Ok(()) => Ok(format!("{shown}, {}", owner_and_mode(&metadata))),
+        Err(reason) => Err(format!("{}: {reason}", owner_and_mode(&metadata))),
     }
 }
 
-fn fitness(metadata: &Metadata) -> Result<(), &'static str> {
-    if !metadata.is_dir() {
-        return Err("it is no directory");
+/// Announces a server and takes it back: the library's own rules decide.
+fn try_to_announce() -> Result<(), String> {
+    let name = Address::name(&format!("doctor-{}", std::process::id()));
+    let name = name.map_err(|error| error.to_string())?;
+    match Listener::bind(&[name], ListenOptions::default()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
-    if metadata.uid() != geteuid().as_raw() {
-        return Err("it belongs to somebody else");
-    }
-    if metadata.mode() & GROUP_AND_OTHERS_WRITE != 0 {
-        return Err("others may write to it: chmod 700");
-    }
-    Ok(())
 }
 
 fn owner_and_mode(metadata: &Metadata) -> String {
-    format!(
-        "owner uid {}, mode {:04o}",
-        metadata.uid(),
-        metadata.mode() & 0o7777
-    )
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    format!("owner uid {owner}, mode {mode:04o}")
 }
 
-fn nearest_existing(path: &Path) -> Option<&Path> {
-    path.ancestors().skip(1).find(|ancestor| ancestor.exists())
+fn may_be_made(path: &Path) -> bool {
+    let parent = path.ancestors().skip(1).find(|ancestor| ancestor.exists());
+    parent.is_some_and(|parent| access(parent, Access::WRITE_OK).is_ok())
 }
