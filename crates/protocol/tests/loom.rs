@@ -1,0 +1,225 @@
+//! Every interleaving of the ring and the bell, within small bounds: the code
+//! that ships, over loom's atomics. Built with `RUSTFLAGS="--cfg loom"`.
+#![cfg(loom)]
+
+use std::sync::Arc as StdArc;
+use std::sync::atomic::{AtomicUsize, Ordering as StdOrdering};
+
+use loom::sync::{Arc, Notify};
+use loom::thread;
+use nowire_protocol::bell::{Ringer, Sleeper};
+use nowire_protocol::frame::{Frame, StreamId};
+use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
+use nowire_protocol::memory::PrivateMemory;
+use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
+
+const STREAM: StreamId = StreamId { index: 0, call: 1 };
+
+/// Runs `model` in every interleaving and prints how many there were.
+fn exhaust(name: &str, model: impl Fn() + Send + Sync + 'static) {
+    let executions = StdArc::new(AtomicUsize::new(0));
+    let counted = StdArc::clone(&executions);
+    loom::model(move || {
+        counted.fetch_add(1, StdOrdering::Relaxed);
+        model();
+    });
+    println!(
+        "loom: {name}: {} executions",
+        executions.load(StdOrdering::Relaxed)
+    );
+}
+
+struct Outboxes {
+    producer: Arc<PrivateMemory>,
+    consumer: Arc<PrivateMemory>,
+}
+
+fn outboxes(geometry: Geometry) -> Outboxes {
+    Outboxes {
+        producer: Arc::new(PrivateMemory::zeroed(geometry.outbox_bytes())),
+        consumer: Arc::new(PrivateMemory::zeroed(
+            Geometry::for_model(1, 0).outbox_bytes(),
+        )),
+    }
+}
+
+fn take(consumer: &mut Consumer, peer: &PrivateMemory, own: &PrivateMemory) -> Option<u64> {
+    match consumer.peek(peer).expect("an honest peer")? {
+        Frame::Ping { token, .. } => {
+            consumer.advance(own, 0);
+            Some(token)
+        }
+        frame => panic!("not what was sent: {frame:?}"),
+    }
+}
+
+#[test]
+fn frames_arrive_once_in_order_over_the_end_of_the_ring() {
+    exhaust("ring of 2 slots, 4 frames", || {
+        let geometry = Geometry::for_model(2, 0);
+        let Outboxes {
+            producer: out,
+            consumer: own,
+        } = outboxes(geometry);
+        let (peer, acknowledged) = (Arc::clone(&out), Arc::clone(&own));
+        let sending = thread::spawn(move || {
+            let mut producer = Producer::new(geometry);
+            for token in 1..=4 {
+                let ping = Control::Ping {
+                    token,
+                    answer: false,
+                };
+                while !producer
+                    .push_control(&*out, &*acknowledged, ping)
+                    .expect("an honest peer")
+                {
+                    thread::yield_now();
+                }
+            }
+        });
+        let mut consumer = Consumer::new(geometry);
+        for expected in 1..=4 {
+            let token = loop {
+                if let Some(token) = take(&mut consumer, &peer, &own) {
+                    break token;
+                }
+                consumer.publish(&*own);
+                thread::yield_now();
+            };
+            assert_eq!(token, expected);
+        }
+        sending.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_payload_is_whole_when_its_stamp_is_seen() {
+    exhaust("payload in the data area", || {
+        let geometry = Geometry::for_model(2, 256);
+        let Outboxes {
+            producer: out,
+            consumer: own,
+        } = outboxes(geometry);
+        let peer = Arc::clone(&out);
+        let acknowledged = Arc::clone(&own);
+        let sending = thread::spawn(move || {
+            let mut producer = Producer::new(geometry);
+            let data = [7; 40];
+            let parts = Outgoing {
+                head: Some(&[1, 2]),
+                data: Some(&data),
+                tail: None,
+                end: true,
+            };
+            assert!(
+                producer
+                    .push_parts(&*out, &*acknowledged, STREAM, &parts)
+                    .expect("an honest peer")
+            );
+        });
+        let consumer = Consumer::new(geometry);
+        if let Some(Frame::Parts(parts)) = consumer.peek(&*peer).expect("an honest peer") {
+            let mut payload = [0; 42];
+            consumer.copy_payload(&*peer, &parts, &mut payload);
+            assert_eq!(payload[..2], [1, 2]);
+            assert_eq!(payload[2..], [7; 40]);
+            assert!(parts.end);
+        }
+        sending.join().expect("no panic");
+    });
+}
+
+#[test]
+fn no_wake_up_is_lost_between_lying_down_and_ringing() {
+    exhaust("bell, 2 frames", || {
+        let geometry = Geometry::for_model(4, 0);
+        let Outboxes {
+            producer: out,
+            consumer: own,
+        } = outboxes(geometry);
+        let bell = Arc::new(Notify::new());
+        let (peer, sleeping, rung) = (Arc::clone(&out), Arc::clone(&own), Arc::clone(&bell));
+        let sending = thread::spawn(move || {
+            let mut producer = Producer::new(geometry);
+            let mut ringer = Ringer::new(SLEEPING_OFFSET);
+            for token in 1..=2 {
+                let ping = Control::Ping {
+                    token,
+                    answer: false,
+                };
+                assert!(
+                    producer
+                        .push_control(&*out, &*sleeping, ping)
+                        .expect("an honest peer")
+                );
+                if ringer.must_ring(&*sleeping) {
+                    rung.notify();
+                }
+            }
+        });
+        let mut consumer = Consumer::new(geometry);
+        let mut sleeper = Sleeper::new(SLEEPING_OFFSET);
+        let mut taken = 0;
+        while taken < 2 {
+            if take(&mut consumer, &peer, &own).is_some() {
+                taken += 1;
+                continue;
+            }
+            sleeper.lie_down(&*own);
+            if !consumer.is_ready(&*peer) {
+                // Loom reports a deadlock if this is never rung.
+                bell.wait();
+            }
+            sleeper.get_up(&*own);
+        }
+        sending.join().expect("no panic");
+    });
+}
+
+#[test]
+fn no_wake_up_is_lost_between_wanting_room_and_giving_it() {
+    exhaust("room, ring of 1 slot", || {
+        let geometry = Geometry::for_model(1, 0);
+        let Outboxes {
+            producer: out,
+            consumer: own,
+        } = outboxes(geometry);
+        let bell = Arc::new(Notify::new());
+        let (peer, acknowledged, rung) = (Arc::clone(&out), Arc::clone(&own), Arc::clone(&bell));
+        let taking = thread::spawn(move || {
+            let mut consumer = Consumer::new(geometry);
+            let mut ringer = Ringer::new(WANTS_ROOM_OFFSET);
+            let mut taken = 0;
+            while taken < 2 {
+                if take(&mut consumer, &peer, &acknowledged).is_some() {
+                    taken += 1;
+                    consumer.publish(&*acknowledged);
+                    if ringer.must_ring(&*peer) {
+                        rung.notify();
+                    }
+                } else {
+                    thread::yield_now();
+                }
+            }
+        });
+        let mut producer = Producer::new(geometry);
+        let mut wants_room = Sleeper::new(WANTS_ROOM_OFFSET);
+        for token in 1..=2 {
+            let ping = Control::Ping {
+                token,
+                answer: false,
+            };
+            while !producer
+                .push_control(&*out, &*own, ping)
+                .expect("an honest peer")
+            {
+                wants_room.lie_down(&*out);
+                if !producer.is_drained(&*own).expect("an honest peer") {
+                    bell.wait();
+                }
+                wants_room.get_up(&*out);
+            }
+        }
+        taking.join().expect("no panic");
+    });
+}
