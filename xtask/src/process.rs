@@ -1,6 +1,7 @@
 //! Running other programs.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,8 +67,16 @@ pub(crate) fn works(command: &mut Command) -> bool {
 /// Prints the command line, so that a failing step can be repeated by hand, and
 /// returns it without the variables before it, for messages.
 fn announce(command: &Command) -> String {
-    let program = command.get_program().to_string_lossy();
-    let mut shown = program.rsplit('/').next().unwrap_or(&program).to_owned();
+    let program = Path::new(command.get_program());
+    let here = command.get_current_dir().unwrap_or(Path::new("."));
+    let mut shown = match program.strip_prefix(here) {
+        Ok(inside) => inside.display().to_string(),
+        Err(_) => program
+            .file_name()
+            .unwrap_or_default()
+            .display()
+            .to_string(),
+    };
     for word in command.get_args() {
         shown.push(' ');
         shown += &word.to_string_lossy();
@@ -123,12 +132,12 @@ mod tests {
     fn program_that_fails_or_does_not_exist_is_a_failure_that_names_it() {
         let failed = run(Command::new("sh").args(["-c", "exit 3"]));
         assert!(
-            matches!(&failed, Err(Failure::Wrong(why)) if why.contains("sh -c exit 3")),
+            matches!(&failed, Err(Failure(why)) if why.contains("sh -c exit 3")),
             "{failed:?}"
         );
         let missing = run(&mut Command::new("no-such-program-here"));
         assert!(
-            matches!(&missing, Err(Failure::Wrong(why)) if why.contains("no-such-program-here")),
+            matches!(&missing, Err(Failure(why)) if why.contains("no-such-program-here")),
             "{missing:?}"
         );
     }

@@ -19,7 +19,6 @@ struct Line {
 enum Outcome {
     Passed(Done),
     Failed(String),
-    Skipped(String),
     NotAskedFor,
 }
 
@@ -43,7 +42,6 @@ impl Report {
             let (verdict, note) = match &line.outcome {
                 Outcome::Passed(done) => ("ok", done.note.as_deref().unwrap_or("")),
                 Outcome::Failed(why) => ("FAILED", why.as_str()),
-                Outcome::Skipped(why) => ("skipped", why.as_str()),
                 Outcome::NotAskedFor => continue,
             };
             let took = line.took.as_secs_f64();
@@ -64,7 +62,7 @@ impl Report {
             "{} passed, {} failed, {} skipped",
             self.count(|outcome| matches!(outcome, Outcome::Passed(_))),
             self.count(|outcome| matches!(outcome, Outcome::Failed(_))),
-            self.count(|outcome| matches!(outcome, Outcome::Skipped(_) | Outcome::NotAskedFor)),
+            self.count(|outcome| matches!(outcome, Outcome::NotAskedFor)),
         );
     }
 
@@ -99,13 +97,12 @@ impl Line {
         let begin = Instant::now();
         let outcome = match (step.run)(context) {
             Ok(done) => Outcome::Passed(done),
-            Err(Failure::Wrong(why)) => Outcome::Failed(why),
-            Err(Failure::NothingThere(why)) => Outcome::Skipped(why),
+            Err(Failure(why)) => Outcome::Failed(why),
         };
         let took = begin.elapsed();
         let said = match &outcome {
             Outcome::Passed(_) => "ok",
-            Outcome::Failed(why) | Outcome::Skipped(why) => why.as_str(),
+            Outcome::Failed(why) => why.as_str(),
             Outcome::NotAskedFor => "not asked for",
         };
         println!("--- {}: {said} ({:.1} s)", step.name, took.as_secs_f64());
@@ -120,7 +117,6 @@ impl Line {
         match &self.outcome {
             Outcome::Passed(done) => done.left_out.clone(),
             Outcome::Failed(_) | Outcome::NotAskedFor => Vec::new(),
-            Outcome::Skipped(why) => vec![format!("{}: {why}", self.step)],
         }
     }
 }

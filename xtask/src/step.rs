@@ -37,18 +37,13 @@ impl Done {
     }
 }
 
-/// Why a step did not pass.
+/// What is wrong with the tree, or with the machine.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Something is wrong with the tree, or with the machine.
-    Wrong(String),
-    /// There is nothing to look at.
-    NothingThere(String),
-}
+pub(crate) struct Failure(pub(crate) String);
 
 impl Failure {
-    /// Something is wrong.
+    /// In these words.
     pub(crate) fn wrong(why: impl Into<String>) -> Failure {
-        Failure::Wrong(why.into())
+        Failure(why.into())
     }
 }
