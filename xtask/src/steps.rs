@@ -7,7 +7,7 @@ mod fuzz;
 mod lint;
 mod loom;
 mod programs;
-mod tests;
+mod test;
 
 use crate::step::Step;
 
@@ -17,7 +17,7 @@ pub(crate) const ALL: &[Step] = &[
     deny::STEP,
     lint::STEP,
     docs::STEP,
-    tests::STEP,
+    test::STEP,
     docs::EXAMPLES,
     loom::STEP,
     programs::DEMO,
