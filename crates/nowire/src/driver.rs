@@ -316,6 +316,13 @@ impl Driver {
             if taken > 0 && taken_in_turn < TURN {
                 continue;
             }
+            if taken_in_turn >= TURN {
+                if rx.hot.is_none() {
+                    rx.hot = Some(Hot::new());
+                }
+                yield_now(cx);
+                return Ok(Poll::Pending);
+            }
             if self.hung_up {
                 if taken > 0 {
                     continue;
@@ -364,7 +371,7 @@ impl Driver {
             let started = *looked_since.get_or_insert_with(Instant::now);
             let alone = Hot::count() <= 1
                 && shared.handlers.load(Ordering::Relaxed) == 0
-                && taken_in_turn < TURN;
+               ;
             let burst = if shared.side == Side::Server {
                 BURST
             } else {

@@ -30,6 +30,14 @@ pub enum ConnectionError {
         /// The time it had, in milliseconds.
         timeout_ms: u64,
     },
+    /// The peer lives and makes this side answer, but takes nothing off its ring.
+    #[error("{peer} has left {frames} answers unread and was cut off")]
+    PeerStuck {
+        /// The peer.
+        peer: Arc<str>,
+        /// Frames that found no room.
+        frames: usize,
+    },
     /// The server is shutting down and takes no further calls; those it has
     /// taken go on. The call was not begun: connect again.
     #[error("{peer} is shutting down and takes no further calls")]

@@ -345,9 +345,10 @@ impl Shared {
             if tx.unsent.len() > self.streams as usize * UNSENT_PER_STREAM + BATCH {
                 drop(tx);
                 // Only a peer that makes us answer and never reads gets here.
-                return Err(self.close(ConnectionError::PeerSilent {
+                let frames = self.streams as usize * UNSENT_PER_STREAM + BATCH;
+                return Err(self.close(ConnectionError::PeerStuck {
                     peer: self.label(),
-                    timeout_ms: 0,
+                    frames,
                 }));
             }
             tx.unsent.push(control);
