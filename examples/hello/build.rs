@@ -1,0 +1,10 @@
+//! Compiles the service definition without `protoc`.
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=hello.proto");
+    let descriptors = protox::compile(["hello.proto"], ["."])?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
