@@ -27,8 +27,6 @@ fn explore(context: &Context) -> Result<Done, Failure> {
             .arg(context.target.join("loom"))
             .args(["--", "--nocapture", "--test-threads=1"])
             .env("RUSTFLAGS", "--cfg loom")
-            .env("LOOM_LOG", "loom::model=info")
-            .env("NO_COLOR", "1")
             .env("CARGO_PROFILE_RELEASE_LTO", "off"),
         executions,
     )?;
@@ -69,13 +67,9 @@ fn package_name(manifest: &str) -> Option<&str> {
     value.strip_suffix('"')
 }
 
-/// The count in loom's closing line for a model, or in the line `N executions`
-/// that a model prints which sets loom's bounds itself, for which loom is silent.
+/// The count in the line `N executions` that every model prints at its end.
 fn executions(line: &str) -> Option<u64> {
-    let counted = match line.split_once("Completed in ") {
-        Some((_, rest)) => rest.strip_suffix(" iterations")?,
-        None => line.strip_suffix(" executions")?,
-    };
+    let counted = line.strip_suffix(" executions")?;
     counted.rsplit(' ').next()?.parse().ok()
 }
 
@@ -84,19 +78,7 @@ mod tests {
     use super::{executions, package_name};
 
     #[test]
-    fn looms_closing_line_gives_its_count_and_others_none() {
-        assert_eq!(
-            executions(" INFO loom::model: Completed in 1437 iterations"),
-            Some(1437)
-        );
-        assert_eq!(
-            executions(" INFO loom::model:  === Iteration 20000 ==="),
-            None
-        );
-    }
-
-    #[test]
-    fn model_may_count_for_itself() {
+    fn count_of_executions_ends_its_line() {
         assert_eq!(executions("test bell ... bell: 88 executions"), Some(88));
         assert_eq!(executions("88 executions were too few"), None);
     }
