@@ -5,7 +5,9 @@ mod common;
 use std::sync::atomic::Ordering;
 
 use common::{Runtime, meet, parse};
-use nowire::{Address, ConnectError, ConnectOptions, ListenError, ListenOptions, Listener, connect};
+use nowire::{
+    Address, ConnectError, ConnectOptions, ListenError, ListenOptions, Listener, connect,
+};
 use nowire_memory::socket::{Drained, drain_doorbell, ring_doorbell};
 use nowire_protocol::geometry::Geometry;
 use nowire_protocol::memory::{ReadMemory, WriteMemory};
@@ -41,14 +43,35 @@ async fn both_sides_read_what_the_other_writes() {
     assert_eq!(&text, b"hello");
 
     assert_eq!((client.streams, server.streams), (7, 7));
-    assert_eq!((client.send_window_bytes, client.receive_window_bytes), (1000, 2000));
-    assert_eq!((server.send_window_bytes, server.receive_window_bytes), (2000, 1000));
-    assert_eq!((client.inbox_geometry, client.outbox_geometry), (larger, Geometry::DEFAULT));
-    assert_eq!((server.outbox_geometry, server.inbox_geometry), (larger, Geometry::DEFAULT));
-    assert_eq!((server.authority.as_str(), server.user_agent.as_str()), ("inventory.example", "tests/1"));
+    assert_eq!(
+        (client.send_window_bytes, client.receive_window_bytes),
+        (1000, 2000)
+    );
+    assert_eq!(
+        (server.send_window_bytes, server.receive_window_bytes),
+        (2000, 1000)
+    );
+    assert_eq!(
+        (client.inbox_geometry, client.outbox_geometry),
+        (larger, Geometry::DEFAULT)
+    );
+    assert_eq!(
+        (server.outbox_geometry, server.inbox_geometry),
+        (larger, Geometry::DEFAULT)
+    );
+    assert_eq!(
+        (server.authority.as_str(), server.user_agent.as_str()),
+        ("inventory.example", "tests/1")
+    );
     let (pid, uid) = (std::process::id(), rustix::process::geteuid().as_raw());
-    assert_eq!(client.peer.to_string(), format!("nowire:inventory (pid {pid}, uid {uid})"));
-    assert_eq!(server.peer.to_string(), format!("client of nowire:inventory (pid {pid}, uid {uid})"));
+    assert_eq!(
+        client.peer.to_string(),
+        format!("nowire:inventory (pid {pid}, uid {uid})")
+    );
+    assert_eq!(
+        server.peer.to_string(),
+        format!("client of nowire:inventory (pid {pid}, uid {uid})")
+    );
 }
 
 #[tokio::test]
@@ -110,9 +133,18 @@ async fn every_kind_of_address_is_found() {
         let (client, server) = meet(&runtime, &listener, address).await;
         assert_eq!(client.peer.pid, server.peer.pid, "{address}");
     }
-    for address in ["127.0.0.2:50051", "127.0.0.1:50053", "[::1]:50052", "nowire:al", "nowire:all2"] {
+    for address in [
+        "127.0.0.2:50051",
+        "127.0.0.1:50053",
+        "[::1]:50052",
+        "nowire:al",
+        "nowire:all2",
+    ] {
         let refused = runtime.connect(address).await;
-        assert!(matches!(refused, Err(ConnectError::NotAnnounced { .. })), "{address}: {refused:?}");
+        assert!(
+            matches!(refused, Err(ConnectError::NotAnnounced { .. })),
+            "{address}: {refused:?}"
+        );
     }
 }
 
@@ -120,7 +152,12 @@ async fn every_kind_of_address_is_found() {
 async fn a_wildcard_of_ipv6_takes_ipv4_as_its_socket_does() {
     let runtime = Runtime::new();
     let listener = runtime.listen("[::]:50051");
-    for address in ["127.0.0.1:50051", "[::1]:50051", "0.0.0.0:50051", "[::]:50051"] {
+    for address in [
+        "127.0.0.1:50051",
+        "[::1]:50051",
+        "0.0.0.0:50051",
+        "[::]:50051",
+    ] {
         meet(&runtime, &listener, address).await;
     }
     // Together they are one too many, and meant well.
@@ -139,10 +176,16 @@ async fn a_unix_socket_made_anew_is_another_one() {
     drop(first);
     std::fs::remove_file(&path).expect("the socket is there");
     let gone = runtime.connect(&address).await;
-    assert!(matches!(gone, Err(ConnectError::NotAnnounced { .. })), "{gone:?}");
+    assert!(
+        matches!(gone, Err(ConnectError::NotAnnounced { .. })),
+        "{gone:?}"
+    );
     let _second = std::os::unix::net::UnixListener::bind(&path).expect("a Unix socket");
     let other = runtime.connect(&address).await;
-    assert!(matches!(other, Err(ConnectError::NotAnnounced { .. })), "{other:?}");
+    assert!(
+        matches!(other, Err(ConnectError::NotAnnounced { .. })),
+        "{other:?}"
+    );
 }
 
 #[tokio::test]
@@ -150,7 +193,10 @@ async fn a_unix_socket_that_is_not_there_cannot_be_announced() {
     let runtime = Runtime::new();
     let missing = Address::Unix(runtime.path().join("missing.sock"));
     let refused = Listener::bind(&[missing], runtime.listen_options());
-    assert!(matches!(refused, Err(ListenError::Unresolved { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ListenError::Unresolved { .. })),
+        "{refused:?}"
+    );
     assert!(runtime.files().is_empty());
 }
 
@@ -159,24 +205,46 @@ async fn long_names_in_deep_directories_are_found() {
     let runtime = Runtime::new();
     let deep = runtime.path().join("d".repeat(120));
     let name = format!("nowire:{}", "n".repeat(64));
-    let options = ListenOptions { runtime_dir: Some(deep.clone()), ..ListenOptions::default() };
+    let options = ListenOptions {
+        runtime_dir: Some(deep.clone()),
+        ..ListenOptions::default()
+    };
     let listener = Listener::bind(&[parse(&name)], options).expect("a free name");
-    let options = ConnectOptions { runtime_dir: Some(deep), ..ConnectOptions::default() };
+    let options = ConnectOptions {
+        runtime_dir: Some(deep),
+        ..ConnectOptions::default()
+    };
     let address = parse(&name);
     let (client, server) = tokio::join!(connect(&address, options), listener.accept());
-    assert_eq!(client.expect("connected").peer.pid, server.expect("accepted").peer.pid);
+    assert_eq!(
+        client.expect("connected").peer.pid,
+        server.expect("accepted").peer.pid
+    );
 }
 
 #[tokio::test]
 async fn nothing_announced_says_where_it_looked() {
     let runtime = Runtime::new();
-    let error = runtime.connect("nowire:nobody").await.expect_err("nobody is there").to_string();
+    let error = runtime
+        .connect("nowire:nobody")
+        .await
+        .expect_err("nobody is there")
+        .to_string();
     assert!(error.contains("nowire:nobody"), "{error}");
     assert!(error.contains("name-nobody.sock"), "{error}");
-    assert!(error.contains(&runtime.path().display().to_string()), "{error}");
-    let options = ConnectOptions { runtime_dir: Some("/nowhere/at/all".into()), ..Default::default() };
+    assert!(
+        error.contains(&runtime.path().display().to_string()),
+        "{error}"
+    );
+    let options = ConnectOptions {
+        runtime_dir: Some("/nowhere/at/all".into()),
+        ..Default::default()
+    };
     let nowhere = connect(&parse("nowire:nobody"), options).await;
-    assert!(matches!(nowhere, Err(ConnectError::NotAnnounced { .. })), "{nowhere:?}");
+    assert!(
+        matches!(nowhere, Err(ConnectError::NotAnnounced { .. })),
+        "{nowhere:?}"
+    );
 }
 
 #[tokio::test]
@@ -198,7 +266,10 @@ async fn an_address_in_use_is_refused_and_the_other_server_named() {
     let both = [parse("nowire:free"), parse("nowire:taken")];
     match Listener::bind(&both, runtime.listen_options()) {
         Err(ListenError::InUse { pid, address, .. }) => {
-            assert_eq!((pid, address), (Some(std::process::id()), parse("nowire:taken")));
+            assert_eq!(
+                (pid, address),
+                (Some(std::process::id()), parse("nowire:taken"))
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -210,11 +281,20 @@ async fn an_address_in_use_is_refused_and_the_other_server_named() {
 #[tokio::test]
 async fn addresses_nobody_can_be_at_are_refused_on_both_sides() {
     let runtime = Runtime::new();
-    for address in [Address::Name("../up".into()), parse("127.0.0.1:1").with_port(0)] {
+    for address in [
+        Address::Name("../up".into()),
+        parse("127.0.0.1:1").with_port(0),
+    ] {
         let listened = Listener::bind(std::slice::from_ref(&address), runtime.listen_options());
-        assert!(matches!(listened, Err(ListenError::Address(_))), "{listened:?}");
+        assert!(
+            matches!(listened, Err(ListenError::Address(_))),
+            "{listened:?}"
+        );
         let connected = connect(&address, runtime.connect_options()).await;
-        assert!(matches!(connected, Err(ConnectError::Address(_))), "{connected:?}");
+        assert!(
+            matches!(connected, Err(ConnectError::Address(_))),
+            "{connected:?}"
+        );
     }
     let none = Listener::bind(&[], runtime.listen_options());
     assert!(matches!(none, Err(ListenError::NoAddress)), "{none:?}");

@@ -25,11 +25,17 @@ impl Runtime {
     }
 
     pub(crate) fn listen_options(&self) -> ListenOptions {
-        ListenOptions { runtime_dir: Some(self.path.clone()), ..ListenOptions::default() }
+        ListenOptions {
+            runtime_dir: Some(self.path.clone()),
+            ..ListenOptions::default()
+        }
     }
 
     pub(crate) fn connect_options(&self) -> ConnectOptions {
-        ConnectOptions { runtime_dir: Some(self.path.clone()), ..ConnectOptions::default() }
+        ConnectOptions {
+            runtime_dir: Some(self.path.clone()),
+            ..ConnectOptions::default()
+        }
     }
 
     pub(crate) fn listen(&self, address: &str) -> Listener {
@@ -44,7 +50,13 @@ impl Runtime {
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.path).expect("the directory is there");
         let mut names: Vec<_> = entries
-            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         names.sort();
         names
