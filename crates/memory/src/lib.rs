@@ -10,6 +10,9 @@
 //! each module there begins with the numbered rules it keeps.
 #![deny(unsafe_code)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("Nowire stands on Linux: on memory files that can be sealed");
+
 mod segment;
 pub mod socket;
 #[allow(

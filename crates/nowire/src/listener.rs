@@ -193,11 +193,8 @@ impl Listener {
         }
         check_range("max_streams", options.max_streams, STREAMS)?;
         check_range("window_bytes", options.window_bytes, WINDOW_BYTES)?;
-        check_range(
-            "max_handshakes",
-            options.max_handshakes as u32,
-            1..=u32::MAX,
-        )?;
+        let max_handshakes = u32::try_from(options.max_handshakes).unwrap_or(u32::MAX);
+        check_range("max_handshakes", max_handshakes, 1..=u32::MAX)?;
         let dir = RuntimeDir::locate(options.runtime_dir.as_deref())?;
         let place = Arc::new(Place {
             path: dir.path().to_owned(),

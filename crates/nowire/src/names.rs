@@ -141,7 +141,14 @@ fn is_local(address: SocketAddr) -> bool {
 
 /// What tells this thread's network namespace from all others of this host.
 fn own_network() -> io::Result<String> {
-    let namespace = rustix::fs::stat("/proc/thread-self/ns/net")?;
+    let link = "/proc/thread-self/ns/net";
+    let namespace = rustix::fs::stat(link).map_err(|errno| {
+        let error = io::Error::from(errno);
+        io::Error::new(
+            error.kind(),
+            format!("cannot tell the network namespace: {link}: {error}"),
+        )
+    })?;
     Ok(format!("{:x}-{:x}", namespace.st_dev, namespace.st_ino))
 }
 

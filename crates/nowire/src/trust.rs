@@ -2,6 +2,11 @@ use nowire_memory::socket::{self, Credentials};
 use rustix::fd::BorrowedFd;
 
 /// Whose processes are dealt with besides this process's own user.
+///
+/// The kernel tells who a peer was when it connected or began to listen, in
+/// this process's user namespace. A user who has no number here appears as the
+/// overflow user, 65534 on most machines: where user namespaces share a runtime
+/// directory, neither trust that number nor run as it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     /// Users.

@@ -220,8 +220,8 @@ pub struct Hello {
     pub authority: String,
     /// What it calls itself; may be empty.
     pub user_agent: String,
-    /// The address or name it asked for, so that a server found under a name
-    /// that is not its own can say so.
+    /// The announcement through which it came, so that a server can tell a client
+    /// whom somebody led to it by another server's name.
     pub target: String,
 }
 
