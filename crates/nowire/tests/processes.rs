@@ -60,6 +60,7 @@ async fn child_process() {
             let options = ConnectOptions {
                 runtime_dir,
                 trusted: trust(),
+                timeout: Duration::from_secs(20),
                 ..Default::default()
             };
             let outcome = match connect(&addresses[0], options).await {

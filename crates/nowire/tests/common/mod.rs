@@ -34,6 +34,8 @@ impl Runtime {
     pub(crate) fn connect_options(&self) -> ConnectOptions {
         ConnectOptions {
             runtime_dir: Some(self.path.clone()),
+            // A busy machine must not fail a test.
+            timeout: std::time::Duration::from_secs(20),
             ..ConnectOptions::default()
         }
     }
