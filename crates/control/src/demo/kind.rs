@@ -49,7 +49,7 @@ impl Kind {
             Self::Unary => "unary",
             Self::ServerStream => "server stream",
             Self::ClientStream => "client stream",
-            Self::BidiStream => "both stream",
+            Self::BidiStream => "bidirectional",
         }
     }
 
