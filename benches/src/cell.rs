@@ -50,6 +50,17 @@ pub(crate) enum Wait {
     Park,
 }
 
+impl Wait {
+    /// The policy as Nowire names it.
+    pub(crate) fn policy(self) -> nowire_grpc::Wait {
+        match self {
+            Self::Fixed => nowire_grpc::Wait::default(),
+            Self::Adaptive => nowire_grpc::Wait::Adaptive,
+            Self::Park => nowire_grpc::Wait::Park,
+        }
+    }
+}
+
 /// A client and its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Party {

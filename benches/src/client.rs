@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::args::WorkerArgs;
 use crate::cell::Carrier;
 use crate::control::{Answer, Order};
-use crate::dial::{Dial, Inprocess, Tonic};
+use crate::dial::{Dial, Inprocess, Nowire, Tonic};
 use crate::floor;
 use crate::measure;
 use crate::process::{Memory, Usage};
@@ -20,7 +20,10 @@ pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
         Carrier::Floor => follow_floor_orders(&address).await,
         Carrier::Inprocess => follow_orders(Inprocess).await,
         Carrier::Unix | Carrier::Tcp => follow_orders(Tonic { address }).await,
-        other => bail!("{other} has no client"),
+        Carrier::Nowire => {
+            let wait = args.wait.policy();
+            follow_orders(Nowire { address, wait }).await
+        }
     }
 }
 

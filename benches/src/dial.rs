@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use anyhow::{Context, Result};
+use nowire_grpc::CarrierPolicy;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::codegen::{Bytes, StdError};
@@ -69,5 +70,24 @@ impl Dial for Inprocess {
 
     async fn dial(&self) -> Result<Routes> {
         Ok(inprocess::channel())
+    }
+}
+
+/// Nowire, by shared memory or not at all.
+pub(crate) struct Nowire {
+    pub(crate) address: String,
+    pub(crate) wait: nowire_grpc::Wait,
+}
+
+impl Dial for Nowire {
+    type Channel = nowire_grpc::Channel;
+
+    async fn dial(&self) -> Result<nowire_grpc::Channel> {
+        nowire_grpc::Endpoint::from_shared(self.address.clone())?
+            .carrier(CarrierPolicy::Require)
+            .wait(self.wait)
+            .connect()
+            .await
+            .with_context(|| format!("connecting to {}", self.address))
     }
 }

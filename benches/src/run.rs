@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::DirBuilder;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -64,8 +64,14 @@ pub(crate) fn grpc(args: &GrpcArgs) -> Result<()> {
 
 fn show(text: &str) -> Result<()> {
     let mut output = std::io::stdout();
-    output.write_all(text.as_bytes())?;
-    output.flush().context("printing")
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("printing"),
+    }
 }
 
 fn header(args: &GrpcArgs, cores: Cores) -> String {
@@ -140,11 +146,13 @@ impl Bench<'_> {
                 self.progress
                     .set_message(format!("{case} {bytes} B x{in_flight} {party}"));
                 let pace = self.pace;
-                let pair = self.pair(*party)?;
                 if case == Case::Idle {
+                    // Fresh processes: memory kept from earlier cases would
+                    // hide what the connections take.
+                    let mut pair = Pair::start(&self.setting, self.cores, *party, "idle")?;
                     rows.push(pair.idle(*party, pace)?);
                 } else {
-                    let (round, server) = pair.round(group.load, pace)?;
+                    let (round, server) = self.pair(*party)?.round(group.load, pace)?;
                     pool.add(&round, server)?;
                 }
                 self.progress.inc(1);
@@ -160,7 +168,7 @@ impl Bench<'_> {
 
     fn pair(&mut self, party: Party) -> Result<&mut Pair> {
         if !self.pairs.contains_key(&party) {
-            let pair = Pair::start(&self.setting, self.cores, party)?;
+            let pair = Pair::start(&self.setting, self.cores, party, "calls")?;
             self.pairs.insert(party, pair);
         }
         self.pairs.get_mut(&party).context("just started")
@@ -175,11 +183,11 @@ struct Pair {
 }
 
 impl Pair {
-    fn start(setting: &Setting<'_>, cores: Cores, party: Party) -> Result<Self> {
+    fn start(setting: &Setting<'_>, cores: Cores, party: Party, purpose: &str) -> Result<Self> {
         let Party { carrier, wait } = party;
-        let socket = setting.dir.join(format!("{carrier}{wait}.sock"));
+        let socket = setting.dir.join(format!("{carrier}-{wait}-{purpose}.sock"));
         let place = match carrier {
-            Carrier::Nowire => format!("nowire:bench-{wait}"),
+            Carrier::Nowire => format!("nowire:bench-{wait}-{purpose}"),
             _ => socket.to_string_lossy().into_owned(),
         };
         let server = match carrier {

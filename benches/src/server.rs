@@ -9,7 +9,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::TcpIncoming;
 
 use crate::args::WorkerArgs;
-use crate::cell::Carrier;
+use crate::cell::{Carrier, Wait};
 use crate::control::{Answer, Order};
 use crate::exchange::Handlers;
 use crate::floor;
@@ -24,7 +24,8 @@ pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
         Carrier::Floor => floor(&args.address)?,
         Carrier::Unix => unix(&args.address)?,
         Carrier::Tcp => tcp()?,
-        other => bail!("{other} has no server"),
+        Carrier::Nowire => nowire(&args.address, args.wait).await?,
+        Carrier::Inprocess => bail!("in process, the client is the server"),
     };
     answer(&Answer::Ready { address })?;
     tokio::select! {
@@ -50,6 +51,16 @@ fn floor(path: &str) -> Result<(String, Serving)> {
         .with_context(|| format!("listening on {path}"))?;
     let serving = async { tokio::task::spawn_blocking(move || floor::serve(&listener)).await? };
     Ok((path.into(), Box::pin(serving)))
+}
+
+async fn nowire(address: &str, wait: Wait) -> Result<(String, Serving)> {
+    let bound = nowire_grpc::Server::builder()
+        .wait(wait.policy())
+        .add_service(Handlers::service())
+        .bind(address)
+        .await?;
+    let serving = async { Ok(bound.serve().await?) };
+    Ok((address.into(), Box::pin(serving)))
 }
 
 fn unix(path: &str) -> Result<(String, Serving)> {
