@@ -17,7 +17,7 @@ Exit code: 0 if all is well, 1 if not, 2 if the command line is wrong.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
-  nowire demo                     about fifteen seconds
+  nowire demo                     about ten seconds
   nowire demo --calls 30000       steadier figures, about two minutes
   nowire demo --json demo.json    the figures for a program, too
   nowire demo --plain | less      for a pager

@@ -42,7 +42,7 @@ pub struct DemoArgs {
     /// Calls of each kind over each carrier, once one at a time and once many at once
     ///
     /// More calls give steadier figures; the time they take grows with them.
-    #[arg(long, value_name = "N", default_value_t = 4000,
+    #[arg(long, value_name = "N", default_value_t = 3000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub calls: u32,
 
