@@ -50,7 +50,7 @@ fn cores() -> Finding {
     });
     let usable = usable_cores().map(|cores| cores.len());
     let today = match usable {
-        Ok(1) => "one core: every call sleeps",
+        Ok(1) => "one core: spins in vain, slow",
         _ => "waiting: spin, then sleep",
     };
     let here = usable
