@@ -31,6 +31,10 @@ const LARGEST: usize = 1 << 20;
 const PIECE: usize = 4096;
 /// Set in the number of the last turn when the run is over.
 const OVER: u64 = 1 << 63;
+/// Between two looks at the clock.
+const SPINS: u32 = 1 << 20;
+/// How long a side may be kept from running before it counts as dead.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Before the time is taken.
 const UNTIMED_TURNS: u64 = 8;
 
@@ -66,18 +70,23 @@ impl Side {
         self.mine.store(TURN, turn, Release);
     }
 
-    /// Spins, without so much as a pause, until the other side goes on.
-    fn spin_while(&self, turn: u64) -> u64 {
+    /// Spins, without so much as a pause, until the other side's turn number
+    /// satisfies `next`, and returns it.
+    fn spin_until(&self, next: impl Fn(u64) -> bool) -> Result<u64> {
+        let mut given_up = None;
         loop {
-            let next = self.theirs.load(TURN, Acquire);
-            if next != turn {
-                return next;
+            for _ in 0..SPINS {
+                let turn = self.theirs.load(TURN, Acquire);
+                if next(turn) {
+                    return Ok(turn);
+                }
             }
+            let now = Instant::now();
+            ensure!(
+                now < *given_up.get_or_insert(now + PATIENCE),
+                "the other side of the floor has not moved for {PATIENCE:?}"
+            );
         }
-    }
-
-    fn spin_until(&self, turn: u64) {
-        while self.theirs.load(TURN, Acquire) != turn {}
     }
 
     /// Reads what the other side wrote in this turn.
@@ -102,7 +111,7 @@ pub(crate) fn serve(listener: &UnixListener) -> Result<()> {
         while let Some(bytes) = next_run(&stream)? {
             ensure!(bytes <= LARGEST, "a floor of {bytes} bytes is too large");
             loop {
-                let next = side.spin_while(turn);
+                let next = side.spin_until(|next| next != turn)?;
                 if next == turn | OVER {
                     // The client waits for this: the next run may be of
                     // another size.
@@ -169,15 +178,15 @@ impl Client {
         let used = Usage::now()?.since(before);
         self.turn |= OVER;
         self.side.mine.store(TURN, self.turn, Release);
-        self.side.spin_until(self.turn);
-        Ok(recorder.into_samples(elapsed, used))
+        self.side.spin_until(|theirs| theirs == self.turn)?;
+        Ok(recorder.samples(elapsed, used))
     }
 
     fn turn(&mut self, bytes: usize) -> Result<(Duration, Instant)> {
         let turn = (self.turn & !OVER) + 1;
         let start = Instant::now();
         self.side.write(bytes, turn);
-        self.side.spin_until(turn);
+        self.side.spin_until(|theirs| theirs == turn)?;
         let right = self.side.read(bytes, turn);
         let now = Instant::now();
         ensure!(right, "the server's bytes are not of turn {turn}");

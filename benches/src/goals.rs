@@ -238,3 +238,54 @@ impl<'a> Rows<'a> {
         Some(figure(self.rival(key, rival)?) / figure(self.nowire(key)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Party;
+    use crate::row::Idle;
+
+    fn row(carrier: Carrier, wait: Wait, p50_ns: u64) -> Row {
+        let idle = Idle {
+            idle_s: 1.0,
+            cpu_share: 0.0,
+            shared_bytes_per_connection: 0,
+            private_bytes_per_connection: 0,
+        };
+        let party = Party { carrier, wait };
+        Row {
+            case: Case::Unary,
+            bytes: 64,
+            p50_ns,
+            idle: None,
+            ..Row::of_idle(party, 1, 0.0, idle)
+        }
+    }
+
+    fn line(rows: &[Row], goal: &str) -> String {
+        let table = table(rows);
+        let line = table.lines().find(|line| line.starts_with(goal));
+        line.unwrap_or_default().into()
+    }
+
+    #[test]
+    fn the_default_policy_is_what_counts() {
+        let rows = [
+            row(Carrier::Nowire, Wait::Park, 50_000),
+            row(Carrier::Nowire, Wait::Adaptive, 3_000),
+            row(Carrier::Unix, Wait::Fixed, 45_000),
+            row(Carrier::Tcp, Wait::Fixed, 81_000),
+        ];
+        let unix = line(&rows, "64 B unary, faster than Unix");
+        assert!(unix.contains("15.00 x") && unix.ends_with(" yes"), "{unix}");
+        let tcp = line(&rows, "64 B unary, faster than TCP");
+        assert!(tcp.contains("27.00 x") && tcp.ends_with(" no"), "{tcp}");
+    }
+
+    #[test]
+    fn a_goal_without_its_rows_is_not_reached() {
+        let rows = [row(Carrier::Nowire, Wait::Adaptive, 1)];
+        let line = line(&rows, "64 B unary, faster than Unix");
+        assert!(line.ends_with("not measured"), "{line}");
+    }
+}

@@ -5,7 +5,7 @@
 //! inside the calls per second.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -27,13 +27,12 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Makes calls on one channel for so long.
 pub(crate) async fn run(channel: impl Channel, load: Load, time: Duration) -> Result<Samples> {
-    let course = Arc::new(Course::new(load.in_flight, time));
+    let course = Arc::new(Course::new(load.in_flight, time)?);
     let mut callers = JoinSet::new();
     for _ in 0..load.in_flight {
         let caller = Caller {
             client: ExchangeClient::new(channel.clone()),
             probe: Probe::new(load.bytes),
-            recorder: Recorder::new()?,
             course: course.clone(),
         };
         callers.spawn(async move {
@@ -44,12 +43,10 @@ pub(crate) async fn run(channel: impl Channel, load: Load, time: Duration) -> Re
             }
         });
     }
-    let mut all = Recorder::new()?;
-    while let Some(recorder) = callers.join_next().await {
-        all.merge(&recorder??)?;
+    while let Some(finished) = callers.join_next().await {
+        finished??;
     }
-    let (elapsed, used) = course.taken()?;
-    Ok(all.into_samples(elapsed, used))
+    course.samples()
 }
 
 /// Where the callers of a round start together and the last one stops the
@@ -59,6 +56,8 @@ struct Course {
     line: Barrier,
     time: Duration,
     running: AtomicUsize,
+    // One for all, and never fought for: one core runs them all.
+    recorder: Mutex<Recorder>,
     start: OnceLock<Moment>,
     finish: OnceLock<Moment>,
 }
@@ -78,14 +77,20 @@ impl Moment {
 }
 
 impl Course {
-    fn new(callers: usize, time: Duration) -> Self {
-        Self {
+    fn new(callers: usize, time: Duration) -> Result<Self> {
+        Ok(Self {
             line: Barrier::new(callers),
             time,
             running: AtomicUsize::new(callers),
+            recorder: Mutex::new(Recorder::new()?),
             start: OnceLock::new(),
             finish: OnceLock::new(),
-        }
+        })
+    }
+
+    fn record(&self, latency: Duration) {
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        recorder.record(latency);
     }
 
     /// Waits for the others and returns when to stop.
@@ -105,23 +110,23 @@ impl Course {
         Ok(())
     }
 
-    /// How long all callers together took, and what the process used.
-    fn taken(&self) -> Result<(Duration, Usage)> {
+    /// What all callers together measured.
+    fn samples(&self) -> Result<Samples> {
         let start = self.start.get().context("no caller started")?;
         let finish = self.finish.get().context("a caller did not finish")?;
-        Ok((finish.at - start.at, finish.usage.since(start.usage)))
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(recorder.samples(finish.at - start.at, finish.usage.since(start.usage)))
     }
 }
 
 struct Caller<C> {
     client: ExchangeClient<C>,
     probe: Probe,
-    recorder: Recorder,
     course: Arc<Course>,
 }
 
 impl<C: Channel> Caller<C> {
-    async fn unary(mut self, pause: Option<Duration>) -> Result<Recorder> {
+    async fn unary(mut self, pause: Option<Duration>) -> Result<()> {
         for _ in 0..UNTIMED_CALLS {
             self.call().await?;
         }
@@ -131,10 +136,10 @@ impl<C: Channel> Caller<C> {
                 tokio::time::sleep(pause).await;
             }
             let (latency, now) = self.call().await?;
-            self.recorder.record(latency);
+            self.course.record(latency);
             if now >= end {
                 self.course.finish()?;
-                return Ok(self.recorder);
+                return Ok(());
             }
         }
     }
@@ -149,7 +154,7 @@ impl<C: Channel> Caller<C> {
         Ok((now - start, now))
     }
 
-    async fn stream(mut self) -> Result<Recorder> {
+    async fn stream(mut self) -> Result<()> {
         let (requests, outgoing) = mpsc::channel(1);
         let mut answers = self
             .client
@@ -175,7 +180,7 @@ impl<C: Channel> Caller<C> {
             let now = Instant::now();
             ensure!(right, "the answer does not belong to the request");
             if let Some(end) = end {
-                self.recorder.record(now - start);
+                self.course.record(now - start);
                 if now >= end {
                     self.course.finish()?;
                     break;
@@ -187,7 +192,7 @@ impl<C: Channel> Caller<C> {
             answers.message().await?.is_none(),
             "the server went on after the client's end of the stream"
         );
-        Ok(self.recorder)
+        Ok(())
     }
 }
 
@@ -212,7 +217,7 @@ pub(crate) async fn connect(dialer: &impl Dial, times: u64) -> Result<Samples> {
     }
     let elapsed = begin.elapsed();
     let used = Usage::now()?.since(before);
-    let mut samples = connected.into_samples(elapsed, used);
+    let mut samples = connected.samples(elapsed, used);
     samples.first_call_p50_ns = Some(called.p50_ns());
     Ok(samples)
 }

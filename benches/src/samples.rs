@@ -12,7 +12,6 @@ const LONGEST_NS: u64 = 60_000_000_000;
 const DIGITS: u8 = 3;
 
 /// Counts latencies without allocating while calls are being made.
-#[derive(Clone)]
 pub(crate) struct Recorder {
     histogram: Histogram<u64>,
     sum_ns: u64,
@@ -37,14 +36,8 @@ impl Recorder {
         self.sum_ns += ns;
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) -> Result<()> {
-        self.histogram.add(&other.histogram)?;
-        self.sum_ns += other.sum_ns;
-        Ok(())
-    }
-
     /// What a worker sends back.
-    pub(crate) fn into_samples(self, elapsed: Duration, used: Usage) -> Samples {
+    pub(crate) fn samples(&self, elapsed: Duration, used: Usage) -> Samples {
         Samples {
             counts: self
                 .histogram
