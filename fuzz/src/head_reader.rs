@@ -4,7 +4,7 @@ use nowire_protocol::head::{Field, Fields, TABLE, write_field};
 /// after it was written again by us.
 pub fn head_reader(block: &[u8]) {
     let Ok(fields) = named(block) else { return };
-    let mut again = Vec::new();
+    let mut again = nowire_protocol::head::Block::new();
     for (name, value) in &fields {
         // A literal name need not be UTF-8; our own writer takes only what is.
         let Ok(name) = std::str::from_utf8(name) else {

@@ -75,11 +75,11 @@ fn heads() -> Vec<Vec<u8>> {
 }
 
 fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
+    let mut block = nowire_protocol::head::Block::new();
     for (name, value) in fields {
         write_field(&mut block, name, value.as_bytes()).expect("short names and values");
     }
-    block
+    block.into_vec()
 }
 
 /// Every kind of frame, each written by the peer and then taken.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
-use nowire::{Receiver, ResetCode, Sender, Sending, StreamError};
+use nowire::{Block, Receiver, ResetCode, Sender, Sending, StreamError};
 use nowire_protocol::head::HeadError;
 use tonic::Status;
 
@@ -57,7 +57,7 @@ impl Body for ReceiverBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.receiver.as_ref().is_none_or(Receiver::is_ended)
+        self.receiver.is_none()
     }
 }
 
@@ -94,11 +94,11 @@ pub(crate) fn status_of(error: &StreamError) -> Status {
 pub(crate) struct Upload<B> {
     sender: Sender,
     body: Option<B>,
-    head: Option<Vec<u8>>,
+    head: Option<Block>,
     data: Bytes,
     /// Data that came while looking for the end behind `data`.
     next: Bytes,
-    tail: Option<Vec<u8>>,
+    tail: Option<Block>,
     end: bool,
     side: BodySide,
 }
@@ -107,7 +107,7 @@ impl<B> Upload<B>
 where
     B: Body<Data = Bytes, Error: Into<tower::BoxError>> + Unpin,
 {
-    pub(crate) fn new(sender: Sender, head: Vec<u8>, body: B, side: BodySide) -> Self {
+    pub(crate) fn new(sender: Sender, head: Block, body: B, side: BodySide) -> Self {
         let end = body.is_end_stream();
         let body = (!end).then_some(body);
         Self {
@@ -175,7 +175,7 @@ where
                     Err(frame) => {
                         if let (BodySide::Server, Ok(trailers)) = (self.side, frame.into_trailers())
                         {
-                            let mut tail = Vec::with_capacity(64);
+                            let mut tail = Block::new();
                             let written = head::write_headers(&mut tail, &trailers);
                             if written.is_err() || tail.len() > self.sender.block_limit() {
                                 tail = trailers_of(&Status::internal(
@@ -204,8 +204,8 @@ where
 }
 
 /// The trailer block of a status.
-fn trailers_of(status: &Status) -> Vec<u8> {
-    let mut block = Vec::with_capacity(64);
+fn trailers_of(status: &Status) -> Block {
+    let mut block = Block::new();
     let mut trailers = HeaderMap::with_capacity(2);
     let added = status.add_header(&mut trailers);
     if added.is_err() || head::write_headers(&mut block, &trailers).is_err() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use nowire::{Connection, Receiver, ResetCode};
+use nowire::{Block, Connection, Receiver, ResetCode};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -60,7 +60,7 @@ impl Future for Call {
             let stream =
                 ready!(connection.poll_open(cx)).map_err(|error| status_of(&error.into()))?;
             let (parts, body) = request.take().ok_or_else(polled_again)?.into_parts();
-            let mut block = Vec::with_capacity(128);
+            let mut block = Block::new();
             let written = head::write_request(&mut block, &parts, authority);
             let mut sender = stream.sender;
             if let Err(error) = written {

@@ -127,6 +127,10 @@ pub struct ResponseFuture {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and a box for it costs an allocation a call"
+)]
 enum AnyCall {
     Memory(Timed<Call>),
     Boxed(BoxedCall),

@@ -3,23 +3,24 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use nowire::{Accept, Handling, Incoming, Peer, Sender, StreamError};
+use nowire::{Accept, Block, Handling, Incoming, Peer, Sender, StreamError};
+use pin_project_lite::pin_project;
 use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service;
 
 use crate::body::{ReceiverBody, Upload};
 use crate::deadline::BodySide;
-use crate::head::{self, RequestDefaults};
+use crate::head::{self, RequestReader};
 
 /// Gives the calls of one connection to a service.
 pub(crate) struct Handler<S> {
     service: S,
-    defaults: RequestDefaults,
+    reader: RequestReader,
     peer: Arc<Peer>,
 }
 
@@ -27,7 +28,7 @@ impl<S> Handler<S> {
     pub(crate) fn new(service: S, authority: &str, user_agent: &str, peer: Peer) -> Self {
         Self {
             service,
-            defaults: RequestDefaults::new(authority, user_agent),
+            reader: RequestReader::new(authority, user_agent),
             peer: Arc::new(peer),
         }
     }
@@ -47,7 +48,7 @@ where
             sender,
             receiver,
         } = call;
-        let mut request = match head::read_request(&head, &self.defaults) {
+        let mut request = match self.reader.read(&head) {
             Ok(request) => request,
             Err(error) => {
                 receiver.cut_off(error.into());
@@ -56,113 +57,118 @@ where
         };
         request.extensions_mut().insert(Arc::clone(&self.peer));
         let request = request.map(|()| Body::new(ReceiverBody::new(receiver)));
+        let state = State::Ready {
+            service: self.service.clone(),
+            request: Some(request),
+        };
         Box::pin(Exchange {
-            state: State::Ready {
-                service: self.service.clone(),
-                request: Some(request),
-            },
+            state,
             sender: Some(sender),
         })
     }
 }
 
-/// One call from its request to the end of its answer. It is over as soon as
-/// the client gives up, and the handler with it.
-struct Exchange<S: Service<Request<Body>>> {
-    state: State<S>,
-    sender: Option<Sender>,
+pin_project! {
+    /// One call from its request to the end of its answer. It is over as soon as
+    /// the client gives up, and the handler with it.
+    struct Exchange<S, F> {
+        #[pin]
+        state: State<S, F>,
+        sender: Option<Sender>,
+    }
 }
 
-enum State<S: Service<Request<Body>>> {
-    Ready {
-        service: S,
-        request: Option<Request<Body>>,
-    },
-    Calling(Pin<Box<S::Future>>),
-    Answering(Box<Upload<Body>>),
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, F> {
+        Ready { service: S, request: Option<Request<Body>> },
+        Calling { #[pin] future: F },
+        Answering { upload: Upload<Body> },
+        Over,
+    }
 }
 
-impl<S, B> Exchange<S>
+impl<S, F, B> Exchange<S, F>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error: Into<tower::BoxError>>,
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<tower::BoxError>, Future = F>,
+    F: Future<Output = Result<Response<B>, S::Error>>,
     B: http_body::Body<Data = Bytes, Error: Into<tower::BoxError>> + Send + 'static,
 {
     /// Runs the call as far as it goes.
-    fn poll_forward(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_forward(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
         loop {
-            match &mut self.state {
-                State::Ready { service, request } => match service.poll_ready(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(())) => {
+            let answer = match this.state.as_mut().project() {
+                StateProjection::Ready { service, request } => match ready!(service.poll_ready(cx))
+                {
+                    Ok(()) => {
                         let Some(request) = request.take() else {
                             return Poll::Ready(());
                         };
-                        self.state = State::Calling(Box::pin(service.call(request)));
+                        let future = service.call(request);
+                        this.state.set(State::Calling { future });
+                        continue;
                     }
-                    Poll::Ready(Err(error)) => self.answer(Err(error)),
+                    Err(error) => Err(error),
                 },
-                State::Calling(future) => match future.as_mut().poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(result) => self.answer(result),
-                },
-                State::Answering(upload) => match upload.poll(cx) {
-                    Poll::Pending => return Poll::Pending,
+                StateProjection::Calling { future } => ready!(future.poll(cx)),
+                StateProjection::Answering { upload } => {
                     // An answer that fails has lost its client; nobody is left to tell.
-                    Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
-                },
-            }
+                    let _ = ready!(upload.poll(cx));
+                    this.state.set(State::Over);
+                    return Poll::Ready(());
+                }
+                StateProjection::Over => return Poll::Ready(()),
+            };
+            let response = match answer {
+                Ok(response) => response.map(Body::new),
+                Err(error) => Status::from_error(error.into()).into_http(),
+            };
+            let Some(sender) = this.sender.take() else {
+                return Poll::Ready(());
+            };
+            // The handler's future ends here, and with it what it borrows.
+            this.state.set(State::Answering {
+                upload: upload(sender, response),
+            });
         }
     }
 
-    fn answer(&mut self, result: Result<Response<B>, S::Error>) {
-        let response = match result {
-            Ok(response) => response.map(Body::new),
-            Err(error) => Status::from_error(error.into()).into_http(),
-        };
-        self.send(response);
-    }
-
-    fn send(&mut self, response: Response<Body>) {
-        let Some(sender) = self.sender.take() else {
-            return;
-        };
-        let (parts, body) = response.into_parts();
-        let mut block = Vec::with_capacity(64);
-        let written = head::write_response(&mut block, parts.status, &parts.headers);
-        let upload = if written.is_ok() && block.len() <= sender.block_limit() {
-            Upload::new(sender, block, body, BodySide::Server)
-        } else {
-            let (parts, ()) = Status::internal("the handler's metadata is too large to be sent")
-                .into_http::<()>()
-                .into_parts();
-            let mut block = Vec::with_capacity(64);
-            // A status with a short message can always be written.
-            let _ = head::write_response(&mut block, parts.status, &parts.headers);
-            Upload::new(sender, block, Body::empty(), BodySide::Server)
-        };
-        self.state = State::Answering(Box::new(upload));
-    }
-
-    fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
-        match (&mut self.sender, &mut self.state) {
+    fn poll_given_up(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<StreamError> {
+        let this = self.project();
+        match (this.sender, this.state.project()) {
             (Some(sender), _) => sender.poll_failed(cx),
-            (None, State::Answering(upload)) => upload.sender().poll_failed(cx),
+            (None, StateProjection::Answering { upload }) => upload.sender().poll_failed(cx),
             (None, _) => Poll::Pending,
         }
     }
 }
 
-impl<S: Service<Request<Body>>> Unpin for Exchange<S> {}
+fn upload(sender: Sender, response: Response<Body>) -> Upload<Body> {
+    let (parts, body) = response.into_parts();
+    let mut block = Block::new();
+    let written = head::write_response(&mut block, parts.status, &parts.headers);
+    if written.is_ok() && block.len() <= sender.block_limit() {
+        return Upload::new(sender, block, body, BodySide::Server);
+    }
+    let status = Status::internal("the handler's metadata is too large to be sent");
+    let (parts, ()) = status.into_http::<()>().into_parts();
+    let mut block = Block::new();
+    // A status with a short message can always be written.
+    let _ = head::write_response(&mut block, parts.status, &parts.headers);
+    Upload::new(sender, block, Body::empty(), BodySide::Server)
+}
 
-impl<S, B> Future for Exchange<S>
+impl<S, F, B> Future for Exchange<S, F>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error: Into<tower::BoxError>>,
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<tower::BoxError>, Future = F>,
+    F: Future<Output = Result<Response<B>, S::Error>>,
     B: http_body::Body<Data = Bytes, Error: Into<tower::BoxError>> + Send + 'static,
 {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.poll_forward(cx).is_ready() || self.poll_given_up(cx).is_ready() {
+        if self.as_mut().poll_forward(cx).is_ready() || self.poll_given_up(cx).is_ready() {
             return Poll::Ready(());
         }
         Poll::Pending

@@ -9,14 +9,14 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
 };
 use nowire_protocol::head::{
-    self, Field, Fields, HeadError, TABLE, TAG_AUTHORITY, TAG_CONTENT_TYPE_GRPC, TAG_HTTP_STATUS,
-    TAG_PATH, TAG_STATUS_OK, TAG_TE_TRAILERS,
+    self, Block, Field, Fields, HeadError, TABLE, TAG_AUTHORITY, TAG_CONTENT_TYPE_GRPC,
+    TAG_HTTP_STATUS, TAG_PATH, TAG_STATUS_OK, TAG_TE_TRAILERS,
 };
 
 /// Writes the header block of a request. `authority` is what the handshake
 /// said, which need not be repeated.
 pub(crate) fn write_request(
-    block: &mut Vec<u8>,
+    block: &mut Block,
     parts: &http::request::Parts,
     authority: &str,
 ) -> Result<(), HeadError> {
@@ -34,7 +34,7 @@ pub(crate) fn write_request(
 
 /// Writes the header block of a response.
 pub(crate) fn write_response(
-    block: &mut Vec<u8>,
+    block: &mut Block,
     status: StatusCode,
     headers: &HeaderMap,
 ) -> Result<(), HeadError> {
@@ -45,7 +45,7 @@ pub(crate) fn write_response(
 }
 
 /// Writes headers or trailers.
-pub(crate) fn write_headers(block: &mut Vec<u8>, headers: &HeaderMap) -> Result<(), HeadError> {
+pub(crate) fn write_headers(block: &mut Block, headers: &HeaderMap) -> Result<(), HeadError> {
     for (name, value) in headers {
         let value = value.as_bytes();
         // The three fields nearly every block has.
@@ -59,64 +59,77 @@ pub(crate) fn write_headers(block: &mut Vec<u8>, headers: &HeaderMap) -> Result<
     Ok(())
 }
 
-/// What a server knows of every request of a connection.
+/// Reads the header blocks of the requests of one connection.
 #[derive(Debug)]
-pub(crate) struct RequestDefaults {
+pub(crate) struct RequestReader {
     authority: Option<Authority>,
     user_agent: Option<HeaderValue>,
+    /// The last path and what became of it: most clients repeat themselves.
+    last: Option<(Box<[u8]>, Uri)>,
 }
 
-impl RequestDefaults {
+impl RequestReader {
+    /// `authority` and `user_agent` are what the handshake said.
     pub(crate) fn new(authority: &str, user_agent: &str) -> Self {
         Self {
             authority: Authority::try_from(authority).ok(),
             user_agent: HeaderValue::from_str(user_agent)
                 .ok()
                 .filter(|value| !value.is_empty()),
+            last: None,
         }
+    }
+
+    /// Reads one block.
+    pub(crate) fn read(&mut self, block: &[u8]) -> Result<Request<()>, HeadError> {
+        let mut fields = Fields::new(block);
+        let Some(Field::Entry(TAG_PATH, path)) = fields.next().transpose()? else {
+            return Err(HeadError::Pseudo(
+                "a request that does not begin with its path",
+            ));
+        };
+        let mut authority = None;
+        let mut headers = HeaderMap::with_capacity(6);
+        if let Some(user_agent) = &self.user_agent {
+            headers.insert(header::USER_AGENT, user_agent.clone());
+        }
+        for field in fields {
+            match field? {
+                Field::Entry(TAG_AUTHORITY, value) => {
+                    let value = Authority::try_from(value);
+                    authority = Some(value.map_err(|_| HeadError::Invalid("the authority"))?);
+                }
+                field => push_header(&mut headers, field)?,
+            }
+        }
+        let uri = match (authority, &self.last) {
+            (None, Some((last, uri))) if **last == *path => uri.clone(),
+            (None, _) => {
+                let uri = uri(path, self.authority.clone())?;
+                self.last = Some((path.into(), uri.clone()));
+                uri
+            }
+            (authority, _) => uri(path, authority)?,
+        };
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 }
 
-/// Reads the header block of a request.
-pub(crate) fn read_request(
-    block: &[u8],
-    defaults: &RequestDefaults,
-) -> Result<Request<()>, HeadError> {
-    let mut fields = Fields::new(block);
-    let Some(Field::Entry(TAG_PATH, path)) = fields.next().transpose()? else {
-        return Err(HeadError::Pseudo(
-            "a request that does not begin with its path",
-        ));
-    };
+fn uri(path: &[u8], authority: Option<Authority>) -> Result<Uri, HeadError> {
     let path = PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(path))
         .map_err(|_| HeadError::Invalid("the path"))?;
-    let mut authority = None;
-    let mut headers = HeaderMap::with_capacity(8);
-    if let Some(user_agent) = &defaults.user_agent {
-        headers.insert(header::USER_AGENT, user_agent.clone());
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = Some(path);
+    if authority.is_some() {
+        parts.scheme = Some(Scheme::HTTP);
     }
-    for field in fields {
-        match field? {
-            Field::Entry(TAG_AUTHORITY, value) => {
-                authority = Some(
-                    Authority::try_from(value).map_err(|_| HeadError::Invalid("the authority"))?,
-                );
-            }
-            field => push_header(&mut headers, field)?,
-        }
-    }
-    let mut uri = http::uri::Parts::default();
-    uri.path_and_query = Some(path);
-    uri.authority = authority.or_else(|| defaults.authority.clone());
-    if uri.authority.is_some() {
-        uri.scheme = Some(Scheme::HTTP);
-    }
-    let mut request = Request::new(());
-    *request.method_mut() = Method::POST;
-    *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() = Uri::from_parts(uri).map_err(|_| HeadError::Invalid("the path"))?;
-    *request.headers_mut() = headers;
-    Ok(request)
+    parts.authority = authority;
+    Uri::from_parts(parts).map_err(|_| HeadError::Invalid("the path"))
 }
 
 /// Reads the header block of a response.
@@ -199,8 +212,8 @@ const STATUS_DETAILS: GeneralPurpose = GeneralPurpose::new(
 mod tests {
     use super::*;
 
-    fn defaults() -> RequestDefaults {
-        RequestDefaults::new("host:50051", "client/1.0")
+    fn reader() -> RequestReader {
+        RequestReader::new("host:50051", "client/1.0")
     }
 
     #[test]
@@ -216,9 +229,9 @@ mod tests {
             .body(())
             .expect("valid");
         let (parts, ()) = request.into_parts();
-        let mut block = Vec::new();
+        let mut block = Block::new();
         write_request(&mut block, &parts, "host:50051").expect("writable");
-        let read = read_request(&block, &defaults()).expect("readable");
+        let read = reader().read(&block).expect("readable");
         assert_eq!(read.uri(), &parts.uri);
         let mut expected = parts.headers.clone();
         expected.insert("user-agent", HeaderValue::from_static("client/1.0"));
@@ -232,37 +245,34 @@ mod tests {
             .body(())
             .expect("valid")
             .into_parts();
-        let mut block = Vec::new();
+        let mut block = Block::new();
         write_request(&mut block, &parts, "host:50051").expect("writable");
         assert_eq!(block.len(), 3 + 4);
-        assert_eq!(
-            read_request(&block, &defaults()).expect("readable").uri(),
-            &parts.uri
-        );
+        assert_eq!(reader().read(&block).expect("readable").uri(), &parts.uri);
     }
 
     #[test]
     fn an_ok_trailer_block_is_one_byte() {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from_static("0"));
-        let mut block = Vec::new();
+        let mut block = Block::new();
         write_headers(&mut block, &trailers).expect("writable");
-        assert_eq!(block, [TAG_STATUS_OK]);
+        assert_eq!(block[..], [TAG_STATUS_OK]);
         assert_eq!(read_trailers(&block), Ok(trailers));
     }
 
     #[test]
     fn details_that_would_make_tonic_panic_are_refused() {
-        let mut block = Vec::new();
+        let mut block = Block::new();
         head::write_field(&mut block, "grpc-status-details-bin", b"!").expect("writable");
         assert!(read_trailers(&block).is_err());
     }
 
     #[test]
     fn pseudo_headers_out_of_place_are_refused() {
-        let mut block = Vec::new();
+        let mut block = Block::new();
         head::write_tagged(&mut block, TAG_PATH, b"/s/m").expect("writable");
         assert!(read_trailers(&block).is_err());
-        assert!(read_request(b"", &defaults()).is_err());
+        assert!(reader().read(b"").is_err());
     }
 }

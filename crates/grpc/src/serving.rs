@@ -2,20 +2,23 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use nowire::{Address, Connection, Listener, Met};
+use tokio::net::{TcpSocket, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::body::Body;
 use tonic::transport::server::TcpIncoming;
-use tower::ServiceBuilder;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
+use tower::{BoxError, ServiceBuilder};
 use tower_service::Service;
 
 use crate::carrier::is_off;
@@ -23,7 +26,10 @@ use crate::deadline::DeadlineService;
 use crate::error::Error;
 use crate::handling::Handler;
 use crate::server::{Settings, resolve};
-use crate::unix_socket::UnixSocket;
+use crate::unix_socket::{SocketFile, UnixSocketFile};
+
+/// Clients of HTTP/2 that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// A server that listens at its address but does not serve yet.
 #[derive(Debug)]
@@ -39,40 +45,88 @@ pub struct Bound<S> {
 #[derive(Debug)]
 enum Incoming {
     Tcp(TcpIncoming),
-    Unix(UnixSocket),
+    /// The listener, and its file while it is in use.
+    Unix(UnixListener, SocketFile),
     None,
+}
+
+/// A socket that is bound and does not listen yet.
+enum Socket {
+    Tcp(TcpSocket),
+    Unix(UnixSocketFile, PathBuf),
+    Name(String),
+}
+
+impl Socket {
+    async fn bind(text: &str) -> Result<Self, Error> {
+        let listen_error = |source: io::Error| Error::Listen {
+            address: text.to_owned(),
+            source: source.into(),
+        };
+        if !text.starts_with("unix:") && !text.starts_with("nowire:") {
+            let address = resolve(text).await?;
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4(),
+                SocketAddr::V6(_) => TcpSocket::new_v6(),
+            }
+            .map_err(listen_error)?;
+            socket.set_reuseaddr(true).map_err(listen_error)?;
+            socket.bind(address).map_err(listen_error)?;
+            return Ok(Self::Tcp(socket));
+        }
+        match text.parse() {
+            Ok(Address::Unix(path)) => {
+                let file = UnixSocketFile::bind(&path).map_err(listen_error)?;
+                Ok(Self::Unix(file, path))
+            }
+            Ok(Address::Name(name)) => Ok(Self::Name(name)),
+            Ok(Address::Tcp(_)) => Err(Error::Address {
+                text: text.to_owned(),
+                reason: "not a path or a name".to_owned(),
+            }),
+            Err(reason) => Err(Error::Address {
+                text: text.to_owned(),
+                reason: reason.to_string(),
+            }),
+        }
+    }
+
+    fn address(&self) -> io::Result<Address> {
+        Ok(match self {
+            Self::Tcp(socket) => Address::Tcp(socket.local_addr()?),
+            Self::Unix(_, path) => Address::Unix(path.clone()),
+            Self::Name(name) => Address::Name(name.clone()),
+        })
+    }
+
+    fn listen(self, settings: &Settings) -> io::Result<Incoming> {
+        Ok(match self {
+            Self::Tcp(socket) => Incoming::Tcp(
+                TcpIncoming::from(socket.listen(BACKLOG)?)
+                    .with_nodelay(Some(settings.tcp_nodelay))
+                    .with_keepalive(settings.tcp_keepalive),
+            ),
+            Self::Unix(file, _) => {
+                let (listener, file) = file.listen(BACKLOG)?;
+                Incoming::Unix(listener, file)
+            }
+            Self::Name(_) => Incoming::None,
+        })
+    }
 }
 
 impl<S> Bound<S> {
     pub(crate) async fn new(settings: Settings, service: S, text: &str) -> Result<Self, Error> {
-        let listen_error = |source: Box<dyn std::error::Error + Send + Sync>| Error::Listen {
+        let listen_error = |source: BoxError| Error::Listen {
             address: text.to_owned(),
             source,
         };
-        let (address, incoming) = if text.starts_with("unix:") || text.starts_with("nowire:") {
-            let address: Address =
-                text.parse()
-                    .map_err(|reason: nowire::AddressError| Error::Address {
-                        text: text.to_owned(),
-                        reason: reason.to_string(),
-                    })?;
-            let incoming = match &address {
-                Address::Unix(path) => Incoming::Unix(
-                    UnixSocket::bind(path).map_err(|error| listen_error(error.into()))?,
-                ),
-                _ => Incoming::None,
-            };
-            (address, incoming)
-        } else {
-            let incoming = TcpIncoming::bind(resolve(text).await?)
-                .map_err(|error| listen_error(error.into()))?
-                .with_nodelay(Some(settings.tcp_nodelay))
-                .with_keepalive(settings.tcp_keepalive);
-            let address = incoming
-                .local_addr()
-                .map_err(|error| listen_error(error.into()))?;
-            (Address::Tcp(address), Incoming::Tcp(incoming))
-        };
+        let bound = Socket::bind(text).await?;
+        let address = bound
+            .address()
+            .map_err(|error| listen_error(error.into()))?;
+        // Announced before the socket listens: a client that can connect at all
+        // finds the shorter way too.
         let named = matches!(address, Address::Name(_));
         let listener = if named || (settings.memory && !is_off()) {
             match Listener::bind(std::slice::from_ref(&address), settings.listen.clone()) {
@@ -86,6 +140,9 @@ impl<S> Bound<S> {
         } else {
             None
         };
+        let incoming = bound
+            .listen(&settings)
+            .map_err(|error| listen_error(error.into()))?;
         Ok(Self {
             settings,
             service,
@@ -179,8 +236,7 @@ where
             .serve_with_incoming_shutdown(service, incoming, stop(stopped))
             .await
             .map_err(Error::Serve),
-        Incoming::Unix(socket) => {
-            let (listener, _kept) = socket.into_parts();
+        Incoming::Unix(listener, _file) => {
             let incoming = UnixListenerStream::new(listener);
             server
                 .serve_with_incoming_shutdown(service, incoming, stop(stopped))

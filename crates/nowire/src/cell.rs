@@ -1,20 +1,18 @@
 //! What this process knows of one stream.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Parts, StreamId};
+use nowire_protocol::head::Block;
 use nowire_protocol::stream::{Inbound, Outbound};
-use smallvec::SmallVec;
 
 use crate::error::StreamError;
 use crate::wait::Waiting;
-
-/// A header or trailer block, copied out of the peer's memory.
-pub type Block = SmallVec<[u8; 64]>;
 
 /// Data shorter than this is gathered, so that a peer who sends single bytes
 /// cannot make this side pay for a buffer each.
@@ -24,6 +22,8 @@ const GATHERED_BYTES: usize = 2048;
 #[derive(Debug)]
 pub(crate) struct StreamCell {
     pub(crate) id: StreamId,
+    /// This side has sent its end. A hint only: nothing is ordered by it.
+    sender_ended: AtomicBool,
     state: Mutex<StreamState>,
 }
 
@@ -74,12 +74,21 @@ impl StreamCell {
         };
         Self {
             id,
+            sender_ended: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, StreamState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn sender_ended(&self) {
+        self.sender_ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sender_has_ended(&self) -> bool {
+        self.sender_ended.load(Ordering::Relaxed)
     }
 
     /// Ends the stream for the tasks that use it.

@@ -35,7 +35,7 @@ pub struct ConnectOptions {
     /// Users and groups whose servers are dealt with, besides this process's own
     /// user. Nobody by default.
     pub trusted: Trust,
-    /// Shape of the client's outbox; 128 KiB by default. A larger one lets more
+    /// Shape of the client's outbox; 120 KiB by default. A larger one lets more
     /// be in flight, and is paid by the client.
     pub outbox: Geometry,
     /// Largest outbox the server may bring, in bytes; 64 MiB by default.

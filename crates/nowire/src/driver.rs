@@ -21,9 +21,11 @@ use tokio::time::Sleep;
 use crate::cell::StreamCell;
 use crate::connection::Connection;
 use crate::error::ConnectionError;
+use crate::looking::LOOKS;
+use crate::receiving::Rx;
 use crate::shared::Shared;
 use crate::stream::Incoming;
-use crate::wait::{BURST, Hot, Waiting};
+use crate::wait::{BURST, Hot};
 
 /// The future of a call that a server has begun.
 pub type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -61,8 +63,6 @@ impl Default for KeepAlive {
 const EMPTY_RINGS: u32 = 4096;
 /// Frames taken in one turn before other tasks get theirs.
 const TURN: usize = 256;
-/// Looks at the ring between two looks at the clock.
-const LOOKS: u32 = 32;
 /// How long a call may take to its first wait and still be begun in place.
 const SHORT: Duration = Duration::from_micros(50);
 /// How long a server that shuts down waits for a client without open calls to
@@ -83,6 +83,8 @@ pub struct Driver {
     apart_next: u32,
     farewell: Option<Pin<Box<Sleep>>>,
     hung_up: bool,
+    /// Calls taken off the ring and not begun.
+    arrivals: Vec<Arc<StreamCell>>,
 }
 
 struct KeepAliveState {
@@ -114,13 +116,8 @@ impl Driver {
             apart_next: 64,
             farewell: None,
             hung_up: false,
+            arrivals: Vec::new(),
         }
-    }
-
-    fn peer_gone(&self) {
-        self.shared.close(ConnectionError::PeerGone {
-            peer: self.shared.label(),
-        });
     }
 
     /// Empties the doorbell. Returns how often it was rung.
@@ -161,25 +158,27 @@ impl Driver {
         Ok(rung)
     }
 
-    fn begin_arrivals(&mut self, cx: &mut Context<'_>) -> usize {
-        let arrivals = self.shared.take_arrivals();
-        let count = arrivals.len();
+    /// Begins the calls that have come; whether there were any.
+    fn begin_arrivals(&mut self, cx: &mut Context<'_>) -> bool {
+        let count = self.arrivals.len() as u32;
         if count == 0 {
-            return 0;
+            return false;
         }
         let began = Instant::now();
-        for cell in arrivals {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        for cell in arrivals.drain(..) {
             self.begin(cell, cx);
         }
+        self.arrivals = arrivals;
         if self.apart == 0 {
-            if began.elapsed() > SHORT * count as u32 {
+            if began.elapsed() > SHORT * count {
                 self.apart = self.apart_next;
                 self.apart_next = (self.apart_next * 2).min(4096);
             } else {
                 self.apart_next = 64;
             }
         }
-        count
+        true
     }
 
     fn begin(&mut self, cell: Arc<StreamCell>, cx: &mut Context<'_>) {
@@ -211,8 +210,7 @@ impl Driver {
 
     fn poll_keep_alive(
         &mut self,
-        taken: u64,
-        ping_out: &mut Option<u64>,
+        rx: &mut Rx,
         cx: &mut Context<'_>,
     ) -> Result<(), ConnectionError> {
         let Some(state) = &mut self.keep_alive else {
@@ -220,9 +218,10 @@ impl Driver {
         };
         while state.timer.as_mut().poll(cx).is_ready() {
             let now = tokio::time::Instant::now();
+            let taken = rx.consumer.taken();
             let heard = taken != state.taken;
             state.taken = taken;
-            if ping_out.is_some() && !heard {
+            if rx.ping.is_some() && !heard {
                 let timeout_ms = state.settings.timeout.as_millis() as u64;
                 return Err(self.shared.close(ConnectionError::PeerSilent {
                     peer: self.shared.label(),
@@ -230,12 +229,12 @@ impl Driver {
                 }));
             }
             let wanted = state.settings.while_idle || self.shared.open_streams() > 0;
-            if heard || !wanted || ping_out.is_some() {
+            if heard || !wanted || rx.ping.is_some() {
                 state.timer.as_mut().reset(now + state.settings.interval);
                 continue;
             }
             state.token = state.token.wrapping_add(1);
-            *ping_out = Some(state.token);
+            rx.ping = Some(state.token);
             self.shared.send_control(Control::Ping {
                 token: state.token,
                 answer: false,
@@ -264,6 +263,44 @@ impl Driver {
             .poll(cx)
     }
 
+    /// What has to be looked after once a turn, when the ring is empty. Ready
+    /// when the connection is over.
+    fn poll_chores(
+        &mut self,
+        rx: &mut Rx,
+        rung: u32,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, ConnectionError> {
+        let shared = Arc::clone(&self.shared);
+        if self.hung_up {
+            shared.close(ConnectionError::PeerGone {
+                peer: shared.label(),
+            });
+            return Ok(Poll::Ready(()));
+        }
+        if rung > 0 {
+            let progress = shared.progress(rx);
+            if progress != self.last_progress {
+                self.last_progress = progress;
+                self.empty_rings = 0;
+            } else {
+                self.empty_rings = self.empty_rings.saturating_add(rung);
+                if self.empty_rings > EMPTY_RINGS {
+                    shared.cut_off(PeerMisbehaved::DoorbellStorm(self.empty_rings));
+                    return Ok(Poll::Ready(()));
+                }
+            }
+        }
+        self.poll_keep_alive(rx, cx)?;
+        if self.poll_farewell(cx).is_ready() {
+            shared.close(ConnectionError::GoingAway {
+                peer: shared.label(),
+            });
+            return Ok(Poll::Ready(()));
+        }
+        Ok(Poll::Pending)
+    }
+
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, ConnectionError> {
         let rung = self.poll_doorbell(cx)?;
         let shared = Arc::clone(&self.shared);
@@ -272,91 +309,60 @@ impl Driver {
             yield_now(cx);
             return Ok(Poll::Pending);
         };
-        let mut slept_since = if rx.sleeper.is_down() {
-            rx.waiting_since
-        } else {
-            None
-        };
         if rung > 0 {
             // The peer rings once for each time we lie down, and has done so.
             shared.get_up(&mut rx);
         }
+        self.arrivals.append(&mut shared.take_arrivals());
+        let mut looking = rx.hot.is_some();
         let mut taken_in_turn = 0;
-        let mut looked_since = None;
+        let mut chores_done = false;
+        let mut looking_since = None;
         loop {
-            let taken = shared.pump(&mut rx)?;
+            let taken = shared.pump(&mut rx, Some(&mut self.arrivals))?;
             taken_in_turn += taken;
-            if taken > 0 {
-                if let Some(since) = slept_since.take() {
-                    rx.window.slept(since.elapsed());
-                }
-                looked_since = None;
+            if taken > 0 && looking {
+                rx.window.paid_off();
             }
-            drop(rx);
-            let begun = self.begin_arrivals(cx);
-            match shared.try_rx() {
-                Some(again) => rx = again,
-                None => {
-                    yield_now(cx);
-                    return Ok(Poll::Pending);
+            if !self.arrivals.is_empty() {
+                // Handlers may look at the ring themselves.
+                drop(rx);
+                self.begin_arrivals(cx);
+                match shared.try_rx() {
+                    Some(again) => rx = again,
+                    None => {
+                        yield_now(cx);
+                        return Ok(Poll::Pending);
+                    }
                 }
-            }
-            let progress = shared.progress(&rx);
-            if progress != self.last_progress {
-                self.last_progress = progress;
-                self.empty_rings = 0;
-            } else if taken_in_turn == 0 {
-                self.empty_rings = self.empty_rings.saturating_add(rung);
-                if self.empty_rings > EMPTY_RINGS {
-                    drop(rx);
-                    shared.cut_off(PeerMisbehaved::DoorbellStorm(self.empty_rings));
-                    return Ok(Poll::Ready(()));
-                }
-            }
-            if taken > 0 && taken_in_turn < TURN {
-                continue;
             }
             if taken_in_turn >= TURN {
-                if rx.hot.is_none() {
-                    rx.hot = Some(Hot::new());
-                }
+                rx.hot.get_or_insert_with(Hot::new);
                 yield_now(cx);
                 return Ok(Poll::Pending);
             }
-            if self.hung_up {
-                if taken > 0 {
-                    continue;
+            if taken > 0 {
+                looking_since = None;
+                continue;
+            }
+            if !chores_done {
+                if self.poll_chores(&mut rx, rung, cx)?.is_ready() {
+                    return Ok(Poll::Ready(()));
                 }
-                drop(rx);
-                self.peer_gone();
-                return Ok(Poll::Ready(()));
+                chores_done = true;
             }
-            let ping = &mut rx.ping;
-            let before = *ping;
-            let mut sent = before;
-            let taken_so_far = rx.consumer.taken();
-            self.poll_keep_alive(taken_so_far, &mut sent, cx)?;
-            rx.ping = sent;
-            if self.poll_farewell(cx).is_ready() {
-                drop(rx);
-                shared.close(ConnectionError::GoingAway {
-                    peer: shared.label(),
-                });
-                return Ok(Poll::Ready(()));
-            }
-            if Shared::has_lookers(&rx) {
+            if rx.lookers > 0 {
                 rx.hot = None;
                 return Ok(Poll::Pending);
             }
-            // Now wait: look on, or lie down.
-            let expects = match shared.side {
-                Side::Client => Waiting::count() > 0 && shared.open_streams() > 0,
-                Side::Server => true,
-            };
-            let since = *rx.waiting_since.get_or_insert_with(Instant::now);
+            let now = Instant::now();
+            let waited = now.duration_since(*rx.waiting_since.get_or_insert(now));
             let window = rx.window.length();
-            let waited = since.elapsed();
-            if begun == 0 && (!expects || waited >= window) {
+            let expects = shared.side == Side::Server || shared.expects_answers();
+            if !expects || waited >= window {
+                if expects && !rx.sleeper.is_down() {
+                    rx.window.sleeps();
+                }
                 if shared.is_ready_after_lying_down(&mut rx) {
                     shared.get_up(&mut rx);
                     continue;
@@ -364,25 +370,21 @@ impl Driver {
                 rx.hot = None;
                 return Ok(Poll::Pending);
             }
-            if rx.hot.is_none() {
-                rx.hot = Some(Hot::new());
-            }
+            rx.hot.get_or_insert_with(Hot::new);
             shared.get_up(&mut rx);
-            let started = *looked_since.get_or_insert_with(Instant::now);
-            let alone = Hot::count() <= 1
-                && shared.handlers.load(Ordering::Relaxed) == 0
-               ;
+            looking = true;
             let burst = if shared.side == Side::Server {
                 BURST
             } else {
                 BURST / 4
             };
-            if !alone || Waiting::count() > 1 || started.elapsed() >= burst.min(window) {
+            let in_burst = now.duration_since(*looking_since.get_or_insert(now));
+            if !shared.is_driver_alone() || in_burst >= burst {
                 yield_now(cx);
                 return Ok(Poll::Pending);
             }
             for _ in 0..LOOKS {
-                if rx.consumer_is_ready(&shared) {
+                if shared.is_ready(&rx) {
                     break;
                 }
                 std::hint::spin_loop();

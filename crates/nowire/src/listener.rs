@@ -37,7 +37,7 @@ pub struct ListenOptions {
     /// Users and groups whose processes may connect, besides the server's own
     /// user. Nobody by default. They must be able to enter the runtime directory.
     pub allowed: Trust,
-    /// Shape of the outbox the server makes for each connection; 128 KiB by
+    /// Shape of the outbox the server makes for each connection; 120 KiB by
     /// default. A larger one lets more be in flight, and is paid by the server.
     pub outbox: Geometry,
     /// Largest outbox a client may bring, in bytes; 16 MiB by default. It is paid

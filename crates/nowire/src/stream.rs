@@ -6,13 +6,15 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{ResetCode, StreamId};
+use nowire_protocol::head::Block;
 use nowire_protocol::ring::{Control, Outgoing};
 use nowire_protocol::stream::Side;
 
 use crate::Peer;
-use crate::cell::{Block, Half, StreamCell, StreamState};
+use crate::cell::{Half, StreamCell, StreamState};
 use crate::connection::Connection;
 use crate::error::StreamError;
+use crate::wait::Calling;
 
 /// A stream that the client has opened.
 #[derive(Debug)]
@@ -128,21 +130,22 @@ impl Sender {
                 (credit > 0 || sending.data.is_empty() || sending.head.is_some())
                     .then_some(Ok(Some(credit)))
             };
-            let credit =
-                match self
-                    .connection
-                    .shared()
-                    .poll_half(&self.cell, Half::Writer, cx, can_send)
-                {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                    Poll::Ready(Ok(None)) => {
-                        self.ended = true;
-                        *sending = Sending::default();
-                        return Poll::Ready(Ok(()));
-                    }
-                    Poll::Ready(Ok(Some(credit))) => credit,
-                };
+            let credit = match self.connection.shared().poll_half(
+                &self.cell,
+                Half::Writer,
+                shared.side == Side::Client,
+                cx,
+                can_send,
+            ) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Ready(Ok(None)) => {
+                    self.ended = true;
+                    *sending = Sending::default();
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(Some(credit))) => credit,
+            };
             let head_bytes = sending.head.map_or(0, <[u8]>::len);
             let data_bytes = sending.data.len().min(piece_bytes - head_bytes).min(credit);
             let data_done = data_bytes == sending.data.len();
@@ -179,6 +182,9 @@ impl Sender {
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
             self.ended = parts.end;
+            if parts.end {
+                self.cell.sender_ended();
+            }
             sending.head = None;
             sending.data.advance(data_bytes);
             if done {
@@ -238,11 +244,17 @@ impl Drop for Sender {
 pub struct Receiver {
     connection: Connection,
     cell: Arc<StreamCell>,
+    _calling: Option<Calling>,
 }
 
 impl Receiver {
     pub(crate) fn new(connection: Connection, cell: Arc<StreamCell>) -> Self {
-        Self { connection, cell }
+        let calling = (connection.shared().side == Side::Client).then(Calling::new);
+        Self {
+            connection,
+            cell,
+            _calling: calling,
+        }
     }
 
     /// The header block of the answer. To be asked once.
@@ -250,14 +262,16 @@ impl Receiver {
     /// # Errors
     /// If the stream was reset or the connection is over.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Block, StreamError>> {
-        self.connection
-            .shared()
-            .poll_half(&self.cell, Half::Reader, cx, |state| {
-                match state.head.take() {
-                    Some(head) => Some(Ok(head)),
-                    None => state.failure.clone().map(Err),
-                }
-            })
+        self.connection.shared().poll_half(
+            &self.cell,
+            Half::Reader,
+            self.may_burst(),
+            cx,
+            |state| match state.head.take() {
+                Some(head) => Some(Ok(head)),
+                None => state.failure.clone().map(Err),
+            },
+        )
     }
 
     /// The next data, none at its end. The trailer block is there by then.
@@ -267,10 +281,12 @@ impl Receiver {
     /// comes first.
     pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
         let mut credit = None;
-        let data = self
-            .connection
-            .shared()
-            .poll_half(&self.cell, Half::Reader, cx, |state| {
+        let data = self.connection.shared().poll_half(
+            &self.cell,
+            Half::Reader,
+            self.may_burst(),
+            cx,
+            |state| {
                 if let Some(data) = state.take_data() {
                     credit = state.inbound.consume(data.len() as u32);
                     return Some(Some(Ok(data)));
@@ -279,7 +295,8 @@ impl Receiver {
                     return Some(None);
                 }
                 state.failure.clone().map(|failure| Some(Err(failure)))
-            });
+            },
+        );
         if let Some(bytes) = credit {
             // A connection that is over needs no credit.
             let _ = self.connection.shared().send_control(Control::Credit {
@@ -288,6 +305,13 @@ impl Receiver {
             });
         }
         data
+    }
+
+    /// Whether all that is left to do is to wait for the server. On a server,
+    /// and while a request is being written, other tasks of this process have
+    /// work to do, and the driver looks after the ring.
+    fn may_burst(&self) -> bool {
+        self.connection.shared().side == Side::Client && self.cell.sender_has_ended()
     }
 
     /// The trailer block, if one has come.
@@ -299,12 +323,6 @@ impl Receiver {
     /// honest peer sends.
     pub fn cut_off(&self, what: PeerMisbehaved) {
         self.connection.shared().cut_off(what);
-    }
-
-    /// Whether all data has been read and no trailers are left.
-    pub fn is_ended(&self) -> bool {
-        let state = self.cell.lock();
-        state.is_read_out() && state.tail.is_none()
     }
 
     /// Who the peer is.

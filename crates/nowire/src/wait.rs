@@ -1,10 +1,11 @@
 //! How long a waiting side looks at memory before it sleeps.
 //!
 //! Waking a sleeping process costs tens of microseconds, a look at a cache line
-//! a tenth of one. So a wait begins with looking, for a *window* that grows while
-//! answers come soon and shrinks to nothing while they do not, as the kernel's
-//! halt polling does. Looking happens in short bursts; between them the executor
-//! runs other tasks. A process looks with fewer threads than it has cores.
+//! a tenth of one. So a wait begins with looking, for about as long as a wake-up
+//! takes, which at worst doubles the cost of the wait. Where looking finds
+//! nothing - the peer is slow, idle, or on the same core - it is tried ever more
+//! rarely. It happens in short bursts; between them the executor runs other
+//! tasks.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +14,8 @@ use std::time::Duration;
 /// How a connection waits for its peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Wait {
-    /// Looks for as long as that paid off lately, at most 100 µs, then sleeps
-    /// until the doorbell rings. An idle connection costs nothing.
+    /// Looks for up to 50 µs if that paid off lately, then sleeps until the
+    /// doorbell rings. An idle connection costs nothing.
     #[default]
     Adaptive,
     /// Looks for 10 ms before it sleeps: the lowest latency for a peer that
@@ -26,47 +27,52 @@ pub enum Wait {
 
 /// Longest time that a task looks without letting others run.
 pub(crate) const BURST: Duration = Duration::from_micros(20);
-const LARGEST: Duration = Duration::from_micros(100);
-const SMALLEST: Duration = Duration::from_micros(5);
-const FIRST: Duration = Duration::from_micros(50);
+const LOOK: Duration = Duration::from_micros(50);
 const SPIN: Duration = Duration::from_millis(10);
-/// A wait that ended this soon would have been worth looking through, the time
-/// to wake up included.
-const SOON: Duration = Duration::from_micros(160);
+/// Looking is tried again after at most this many waits without, as a power of two.
+const RAREST: u32 = 8;
 
-/// The time to look, learnt from the waits of one connection.
+/// Whether to look, learnt from the waits of one connection.
 #[derive(Debug)]
 pub(crate) struct Window {
     policy: Wait,
-    length: Duration,
+    /// Looks in a row that found nothing.
+    in_vain: u32,
+    /// Waits left that sleep at once.
+    skip: u32,
 }
 
 impl Window {
     pub(crate) fn new(policy: Wait) -> Self {
         Self {
             policy,
-            length: FIRST,
+            in_vain: 0,
+            skip: 0,
         }
     }
 
-    /// How long to look before sleeping.
+    /// How long to look before sleeping, in the wait that goes on.
     pub(crate) fn length(&self) -> Duration {
         match self.policy {
-            Wait::Adaptive => self.length,
+            Wait::Adaptive if self.skip == 0 => LOOK,
+            Wait::Adaptive | Wait::Park => Duration::ZERO,
             Wait::Spin => SPIN,
-            Wait::Park => Duration::ZERO,
         }
     }
 
-    /// Learns from a wait that ended asleep, `waited` after it began.
-    pub(crate) fn slept(&mut self, waited: Duration) {
-        self.length = if waited < SOON {
-            (self.length * 2).clamp(SMALLEST, LARGEST)
-        } else if self.length <= SMALLEST {
-            Duration::ZERO
+    /// A look found something.
+    pub(crate) fn paid_off(&mut self) {
+        self.in_vain = 0;
+    }
+
+    /// A wait goes to sleep, having looked in vain for its time.
+    pub(crate) fn sleeps(&mut self) {
+        if self.skip > 0 {
+            self.skip -= 1;
         } else {
-            self.length / 2
-        };
+            self.in_vain = (self.in_vain + 1).min(RAREST);
+            self.skip = 1 << self.in_vain;
+        }
     }
 }
 
@@ -94,10 +100,10 @@ impl Drop for Hot {
     }
 }
 
-/// Streams of this process that wait for their peer.
+/// Tasks of this process that sleep until something happens to their stream.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts one stream among those that may be waited for, while it lives.
+/// Counts one task that sleeps, while it lives.
 #[derive(Debug)]
 pub(crate) struct Waiting(());
 
@@ -107,7 +113,6 @@ impl Waiting {
         Self(())
     }
 
-    /// How many streams of this process wait.
     pub(crate) fn count() -> usize {
         WAITING.load(Ordering::Relaxed)
     }
@@ -116,6 +121,31 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Calls that this process has open as a client. Where there are several, the
+/// thread of one that waits is better used by another.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one call, while it lives.
+#[derive(Debug)]
+pub(crate) struct Calling(());
+
+impl Calling {
+    pub(crate) fn new() -> Self {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+
+    pub(crate) fn count() -> usize {
+        CALLS.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        CALLS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -133,26 +163,35 @@ pub(crate) fn lookers() -> usize {
 mod tests {
     use super::*;
 
+    /// Waits until the next one that looks.
+    fn sleeps_without_looking(window: &mut Window) -> u32 {
+        let mut waits = 0;
+        while window.length().is_zero() {
+            window.sleeps();
+            waits += 1;
+        }
+        waits
+    }
+
     #[test]
-    fn long_waits_end_the_looking_and_short_ones_bring_it_back() {
+    fn looking_in_vain_becomes_rare_and_paying_off_brings_it_back() {
         let mut window = Window::new(Wait::Adaptive);
-        assert_eq!(window.length(), FIRST);
-        for _ in 0..5 {
-            window.slept(Duration::from_millis(2));
-        }
-        assert_eq!(window.length(), Duration::ZERO);
-        window.slept(Duration::from_micros(80));
-        assert_eq!(window.length(), SMALLEST);
+        let mut waits = Vec::new();
         for _ in 0..10 {
-            window.slept(Duration::from_micros(80));
+            window.sleeps();
+            waits.push(sleeps_without_looking(&mut window));
         }
-        assert_eq!(window.length(), LARGEST);
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 256, 256]);
+        window.paid_off();
+        assert_eq!(window.length(), LOOK);
+        window.sleeps();
+        assert_eq!(sleeps_without_looking(&mut window), 2);
     }
 
     #[test]
     fn park_never_looks() {
         let mut window = Window::new(Wait::Park);
-        window.slept(Duration::from_micros(1));
+        window.sleeps();
         assert_eq!(window.length(), Duration::ZERO);
     }
 }

@@ -70,7 +70,7 @@ impl Ringer {
         // SYNC: pairs with the fence in `Sleeper::lie_down`.
         full_fence();
         let value = peer.load(self.offset, Ordering::Relaxed);
-        if value % 2 == 0 || value == self.rung_for {
+        if value.is_multiple_of(2) || value == self.rung_for {
             return false;
         }
         self.rung_for = value;

@@ -31,11 +31,11 @@ pub const RING_OFFSET: usize = 256;
 
 const PAGE_BYTES: usize = 4096;
 
-const _: () = assert!(CURSOR_OFFSET % SLOT_BYTES == 0);
-const _: () = assert!(SLEEPING_OFFSET % SLOT_BYTES == 0 && SLEEPING_OFFSET > CURSOR_OFFSET);
-const _: () = assert!(WANTS_ROOM_OFFSET % SLOT_BYTES == 0 && WANTS_ROOM_OFFSET > SLEEPING_OFFSET);
+const _: () = assert!(CURSOR_OFFSET.is_multiple_of(SLOT_BYTES));
+const _: () = assert!(SLEEPING_OFFSET.is_multiple_of(SLOT_BYTES) && SLEEPING_OFFSET > CURSOR_OFFSET);
+const _: () = assert!(WANTS_ROOM_OFFSET.is_multiple_of(SLOT_BYTES) && WANTS_ROOM_OFFSET > SLEEPING_OFFSET);
 const _: () = assert!(WANTS_ROOM_OFFSET + SLOT_BYTES <= RING_OFFSET);
-const _: () = assert!(cfg!(loom) || RING_OFFSET % PAGE_BYTES == 0);
+const _: () = assert!(cfg!(loom) || RING_OFFSET.is_multiple_of(PAGE_BYTES));
 
 /// The shape of one outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,11 @@ impl Geometry {
     pub const RING_SLOTS: std::ops::RangeInclusive<u32> = 8..=65_536;
     /// Sizes in bytes a data area may have; a multiple of 64.
     pub const DATA_BYTES: std::ops::RangeInclusive<u32> = 4096..=1 << 30;
-    /// 256 slots and 108 KiB of data: an outbox of 128 KiB.
+    /// 256 slots and 100 KiB of data: an outbox of 120 KiB, so that both of a
+    /// connection, and what it needs besides, stay below 256 KiB.
     pub const DEFAULT: Self = Self {
         ring_slots: 256,
-        data_bytes: 110_592,
+        data_bytes: 102_400,
     };
     /// The smallest outbox: 8 slots and 4 KiB of data.
     pub const SMALLEST: Self = Self {
@@ -155,9 +156,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_outbox_is_128_kib() {
-        assert_eq!(Geometry::DEFAULT.outbox_bytes(), 128 * 1024);
-        assert_eq!(Geometry::new(256, 110_592), Ok(Geometry::DEFAULT));
+    fn the_default_outbox_is_120_kib() {
+        assert_eq!(Geometry::DEFAULT.outbox_bytes(), 120 * 1024);
+        assert_eq!(Geometry::new(256, 102_400), Ok(Geometry::DEFAULT));
     }
 
     #[test]

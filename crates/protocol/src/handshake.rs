@@ -620,7 +620,7 @@ mod tests {
         };
         let mut expected = b"\x89NOWIRE\n\x01\0\0\0\x2e\0\0\0".to_vec();
         expected.extend_from_slice(b"\x01\0\0\0\x01\0\0\0\x05\0\0\0\0\0\0\0");
-        expected.extend_from_slice(b"\0\x01\0\0\0\xb0\x01\0\x64\0\0\0\0\0\x01\0");
+        expected.extend_from_slice(b"\0\x01\0\0\0\x90\x01\0\x64\0\0\0\0\0\x01\0");
         expected.extend_from_slice(b"\x01\0\x02\0\x03\0\0\0abcdef");
         assert_eq!(small.encode(), Ok(expected));
     }

@@ -10,6 +10,8 @@
 //! The entries are fixed, so a block means the same whatever came before it.
 //! The first field of a request is `:path`.
 
+use smallvec::SmallVec;
+
 /// A block that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -78,11 +80,14 @@ pub const TAG_HTTP_STATUS: u8 = 19;
 
 const _: () = assert!(TABLE.len() < 128);
 
+/// A header or trailer block; the usual ones need no allocation.
+pub type Block = SmallVec<[u8; 104]>;
+
 /// Writes `name: value`, as short as the table allows.
 ///
 /// # Errors
 /// If the name is longer than 255 bytes or the value than [`VALUE_LIMIT`].
-pub fn write_field(block: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), HeadError> {
+pub fn write_field(block: &mut Block, name: &str, value: &[u8]) -> Result<(), HeadError> {
     let mut named = None;
     for (i, (entry, usual)) in TABLE.iter().enumerate() {
         if *entry == name {
@@ -112,13 +117,13 @@ pub fn write_field(block: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), 
 ///
 /// # Errors
 /// If the value is longer than [`VALUE_LIMIT`].
-pub fn write_tagged(block: &mut Vec<u8>, tag: u8, value: &[u8]) -> Result<(), HeadError> {
+pub fn write_tagged(block: &mut Block, tag: u8, value: &[u8]) -> Result<(), HeadError> {
     debug_assert!(TABLE[tag as usize - 1].1.is_none());
     block.push(tag);
     write_value(block, value)
 }
 
-fn write_value(block: &mut Vec<u8>, value: &[u8]) -> Result<(), HeadError> {
+fn write_value(block: &mut Block, value: &[u8]) -> Result<(), HeadError> {
     let length = u16::try_from(value.len())
         .map_err(|_| HeadError::Invalid("a value of over 65535 bytes"))?;
     block.extend_from_slice(&length.to_le_bytes());

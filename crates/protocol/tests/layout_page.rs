@@ -541,9 +541,9 @@ fn reset_codes() -> String {
 fn example() -> String {
     let pair = Pair::new(Geometry::DEFAULT);
     let mut producer = Producer::new(pair.geometry);
-    let mut block = Vec::new();
+    let mut block = head::Block::new();
     head::write_field(&mut block, "content-type", b"application/grpc").expect("a field");
-    let mut trailers = Vec::new();
+    let mut trailers = head::Block::new();
     head::write_field(&mut trailers, "grpc-status", b"0").expect("a field");
     for _ in 0..2 {
         assert!(pair.push(&mut producer, Control::GoAway));
@@ -575,9 +575,9 @@ fn example() -> String {
 
 fn field() -> String {
     let write = |name: &str, value: &[u8]| {
-        let mut block = Vec::new();
+        let mut block = head::Block::new();
         head::write_field(&mut block, name, value).expect("a field");
-        block
+        block.into_vec()
     };
     assert_eq!(write("te", b"trailers"), [4]);
     assert_eq!(
@@ -624,7 +624,7 @@ fn head_table() -> String {
 
 fn head_limits() -> String {
     let long = |bytes| "n".repeat(bytes);
-    let mut block = Vec::new();
+    let mut block = head::Block::new();
     assert!(head::write_field(&mut block, &long(255), b"").is_ok());
     assert!(head::write_field(&mut block, &long(256), b"").is_err());
     assert!(head::write_field(&mut block, "x", &vec![0; VALUE_LIMIT + 1]).is_err());

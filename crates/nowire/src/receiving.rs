@@ -1,0 +1,291 @@
+//! What comes in on a connection: frames off the ring, to the streams they are for.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::bell::{Ringer, Sleeper};
+use nowire_protocol::frame::{Frame, Parts, StreamId};
+use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
+use nowire_protocol::head::Block;
+use nowire_protocol::ring::{Consumer, Control};
+use nowire_protocol::stream::Side;
+use smallvec::smallvec;
+
+use crate::cell::{Data, Half, StreamCell};
+use crate::error::{ConnectionError, StreamError};
+use crate::shared::{BATCH, Shared};
+use crate::table::Found;
+use crate::wait::{Hot, Wait, Window};
+
+/// The receiving side.
+pub(crate) struct Rx {
+    pub(crate) consumer: Consumer,
+    pub(crate) sleeper: Sleeper,
+    pub(crate) window: Window,
+    /// When the wait began that is going on now.
+    pub(crate) waiting_since: Option<Instant>,
+    /// The driver keeps looking.
+    pub(crate) hot: Option<Hot>,
+    /// Tasks that are looking.
+    pub(crate) lookers: u32,
+    room_bell: Ringer,
+    scratch: Vec<u8>,
+    /// Pings sent and not answered: at most one.
+    pub(crate) ping: Option<u64>,
+}
+
+impl Rx {
+    pub(crate) fn new(inbox: Geometry, wait: Wait) -> Self {
+        Self {
+            consumer: Consumer::new(inbox),
+            sleeper: Sleeper::new(SLEEPING_OFFSET),
+            window: Window::new(wait),
+            waiting_since: None,
+            hot: None,
+            lookers: 0,
+            room_bell: Ringer::new(WANTS_ROOM_OFFSET),
+            scratch: Vec::new(),
+            ping: None,
+        }
+    }
+}
+
+impl Shared {
+    /// Takes up to a batch of frames off the ring. Streams that come go to
+    /// `arrivals`, or are left for the driver.
+    pub(crate) fn pump(
+        &self,
+        rx: &mut Rx,
+        mut arrivals: Option<&mut Vec<Arc<StreamCell>>>,
+    ) -> Result<usize, ConnectionError> {
+        let mut taken = 0;
+        while taken < BATCH {
+            match rx.consumer.peek(&self.inbox) {
+                Ok(Some(frame)) => self.dispatch(rx, frame, &mut arrivals)?,
+                Ok(None) => break,
+                Err(what) => return Err(self.misbehaved(what)),
+            }
+            taken += 1;
+        }
+        if taken > 0 {
+            rx.waiting_since = None;
+            if rx.consumer.publish(&self.outbox)
+                && rx.room_bell.must_ring(&self.inbox)
+                && Ringer::new(SLEEPING_OFFSET).is_down(&self.inbox)
+            {
+                self.ring();
+            }
+        }
+        self.give_room()?;
+        Ok(taken)
+    }
+
+    /// Whether there is anything to do.
+    pub(crate) fn is_ready(&self, rx: &Rx) -> bool {
+        rx.consumer.is_ready(&self.inbox)
+            || (self.room_wanted.load(Ordering::Relaxed) && self.has_room())
+    }
+
+    fn dispatch(
+        &self,
+        rx: &mut Rx,
+        frame: Frame,
+        arrivals: &mut Option<&mut Vec<Arc<StreamCell>>>,
+    ) -> Result<(), ConnectionError> {
+        let mut payload_bytes = 0;
+        let result = match frame {
+            Frame::Parts(parts) => {
+                payload_bytes = parts.payload_bytes();
+                self.take_parts(rx, &parts, arrivals)
+            }
+            Frame::Credit { stream, bytes } => match self.find(stream)? {
+                Found::Open(cell) => {
+                    let mut state = cell.lock();
+                    let granted = state.outbound.grant(bytes);
+                    let waker = state.unpark(Half::Writer);
+                    drop(state);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                    granted
+                }
+                Found::Over => Ok(()),
+                Found::Fresh => Err(PeerMisbehaved::UnknownStream(stream)),
+            },
+            Frame::Reset { stream, code } => match self.find(stream)? {
+                Found::Open(cell) => {
+                    self.forget(stream);
+                    cell.fail(StreamError::Reset(code));
+                    Ok(())
+                }
+                Found::Over => Ok(()),
+                Found::Fresh => Err(PeerMisbehaved::UnknownStream(stream)),
+            },
+            Frame::GoAway => self.take_go_away(),
+            Frame::Ping {
+                token,
+                answer: false,
+            } => {
+                self.send_control(Control::Ping {
+                    token,
+                    answer: true,
+                })?;
+                Ok(())
+            }
+            Frame::Ping {
+                token,
+                answer: true,
+            } if rx.ping == Some(token) => {
+                rx.ping = None;
+                Ok(())
+            }
+            Frame::Ping {
+                token,
+                answer: true,
+            } => Err(PeerMisbehaved::Ping(token)),
+        };
+        result.map_err(|what| self.misbehaved(what))?;
+        rx.consumer.advance(&self.outbox, payload_bytes);
+        Ok(())
+    }
+
+    fn find(&self, stream: StreamId) -> Result<Found, ConnectionError> {
+        self.table()
+            .find(stream)
+            .map_err(|what| self.misbehaved(what))
+    }
+
+    fn take_go_away(&self) -> Result<(), PeerMisbehaved> {
+        match self.side {
+            Side::Client => {
+                let mut tx = self.tx();
+                let first = !tx.going_away;
+                tx.going_away = true;
+                drop(tx);
+                self.draining.store(true, Ordering::Release);
+                if first {
+                    let _ = self.send_control(Control::GoAway);
+                }
+            }
+            Side::Server => self.drained.store(true, Ordering::Release),
+        }
+        self.wake_driver();
+        Ok(())
+    }
+
+    fn take_parts(
+        &self,
+        rx: &mut Rx,
+        parts: &Parts,
+        arrivals: &mut Option<&mut Vec<Arc<StreamCell>>>,
+    ) -> Result<(), PeerMisbehaved> {
+        let (cell, arrived) = {
+            let mut table = self.table();
+            match table.find(parts.stream)? {
+                Found::Over => return Ok(()),
+                Found::Open(cell) => {
+                    // Nothing comes after the server's end, so the client may
+                    // use the place again at once.
+                    if self.side == Side::Client && parts.end {
+                        table.close(parts.stream, true);
+                        let waiters = std::mem::take(&mut table.waiters);
+                        let last = table.open() == 0;
+                        drop(table);
+                        waiters.into_iter().for_each(Waker::wake);
+                        if last && self.draining.load(Ordering::Acquire) {
+                            self.wake_driver();
+                        }
+                    }
+                    (cell, false)
+                }
+                Found::Fresh => {
+                    if self.side == Side::Client || parts.head_bytes.is_none() {
+                        return Err(PeerMisbehaved::UnknownStream(parts.stream));
+                    }
+                    if self.drained.load(Ordering::Acquire) {
+                        return Err(PeerMisbehaved::Order {
+                            stream: parts.stream,
+                            what: "opened after the go-away was answered",
+                        });
+                    }
+                    let cell = self.new_cell(parts.stream);
+                    table.open_at(parts.stream, Arc::clone(&cell));
+                    (cell, true)
+                }
+            }
+        };
+        let head_bytes = parts.head_bytes.unwrap_or(0) as usize;
+        let data_bytes = parts.data_bytes.unwrap_or(0) as usize;
+        let tail_bytes = parts.tail_bytes.unwrap_or(0) as usize;
+        let mut head = None;
+        let mut tail = None;
+        let data = if Data::is_short(data_bytes) {
+            let total = head_bytes + data_bytes + tail_bytes;
+            if rx.scratch.len() < total {
+                rx.scratch.resize(total, 0);
+            }
+            let bytes = &mut rx.scratch[..total];
+            rx.consumer.copy_payload(&self.inbox, parts, bytes);
+            let (head_part, rest) = bytes.split_at(head_bytes);
+            let (data_part, tail_part) = rest.split_at(data_bytes);
+            head = parts.head_bytes.map(|_| Block::from_slice(head_part));
+            tail = parts.tail_bytes.map(|_| Block::from_slice(tail_part));
+            Data::Short(data_part.to_vec())
+        } else {
+            let block = |from: usize, bytes: usize| {
+                let mut block: Block = smallvec![0; bytes];
+                rx.consumer
+                    .copy_payload_range(&self.inbox, parts, from, &mut block);
+                block
+            };
+            if parts.head_bytes.is_some() {
+                head = Some(block(0, head_bytes));
+            }
+            if parts.tail_bytes.is_some() {
+                tail = Some(block(head_bytes + data_bytes, tail_bytes));
+            }
+            Data::Piece(self.pool.fill(data_bytes, |into| {
+                rx.consumer
+                    .copy_payload_range(&self.inbox, parts, head_bytes, into)
+            }))
+        };
+        let (waker, credit) = cell.lock().deliver(parts, head, data, tail)?;
+        if let Some(bytes) = credit {
+            let _ = self.send_control(Control::Credit {
+                stream: cell.id,
+                bytes,
+            });
+        }
+        if self.side == Side::Client && parts.end {
+            // The writing half may still wait for credit that will not come.
+            let writer = cell.lock().unpark(Half::Writer);
+            if let Some(waker) = writer {
+                waker.wake();
+            }
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if arrived {
+            match arrivals {
+                Some(arrivals) => arrivals.push(cell),
+                None => {
+                    self.arrivals
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(cell);
+                    self.wake_driver();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Streams that came while somebody else than the driver read the ring.
+    pub(crate) fn take_arrivals(&self) -> Vec<Arc<StreamCell>> {
+        std::mem::take(&mut *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,196 @@
+//! What goes out on a connection: frames into the ring, and the wait for room.
+
+use std::os::fd::AsFd;
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use nowire_memory::socket;
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::bell::{Ringer, Sleeper};
+use nowire_protocol::frame::StreamId;
+use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
+use nowire_protocol::ring::{Control, Outgoing, Producer};
+use nowire_protocol::stream::Side;
+
+use crate::error::ConnectionError;
+use crate::shared::{BATCH, Shared};
+use crate::wait::Waiting;
+
+/// Frames that may wait for a slot in the ring; an honest peer causes a few for
+/// each stream.
+const UNSENT_PER_STREAM: usize = 4;
+
+/// The sending side.
+pub(crate) struct Tx {
+    pub(crate) producer: Producer,
+    bell: Ringer,
+    wants_room: Sleeper,
+    pub(crate) room_waiters: Vec<(Waker, Waiting)>,
+    unsent: Vec<Control>,
+    /// Client: the server takes no further streams.
+    pub(crate) going_away: bool,
+}
+
+impl Tx {
+    pub(crate) fn new(outbox: Geometry) -> Self {
+        Self {
+            producer: Producer::new(outbox),
+            bell: Ringer::new(SLEEPING_OFFSET),
+            wants_room: Sleeper::new(WANTS_ROOM_OFFSET),
+            room_waiters: Vec::new(),
+            unsent: Vec::new(),
+            going_away: false,
+        }
+    }
+}
+
+impl Shared {
+    /// Puts one frame of a stream into the ring; false if there is no room.
+    pub(crate) fn send_parts(
+        &self,
+        stream: StreamId,
+        parts: &Outgoing<'_>,
+    ) -> Result<bool, ConnectionError> {
+        if let Some(over) = self.over.get() {
+            return Err(over.clone());
+        }
+        let mut tx = self.tx();
+        if parts.head.is_some() && tx.going_away {
+            return Err(ConnectionError::GoingAway { peer: self.label() });
+        }
+        let sent = self.flush_unsent(&mut tx).and_then(|flushed| {
+            Ok(flushed
+                && tx
+                    .producer
+                    .push_parts(&self.outbox, &self.inbox, stream, parts)?)
+        });
+        self.after_push(tx, sent)
+    }
+
+    /// Puts a control frame into the ring, or keeps it until there is room.
+    pub(crate) fn send_control(&self, control: Control) -> Result<(), ConnectionError> {
+        if let Some(over) = self.over.get() {
+            return Err(over.clone());
+        }
+        let mut tx = self.tx();
+        let sent = self.flush_unsent(&mut tx).and_then(|flushed| {
+            Ok(flushed
+                && tx
+                    .producer
+                    .push_control(&self.outbox, &self.inbox, control)?)
+        });
+        if let Ok(false) = sent {
+            if tx.unsent.len() > self.streams as usize * UNSENT_PER_STREAM + BATCH {
+                drop(tx);
+                // Only a peer that makes us answer and never reads gets here.
+                let frames = self.streams as usize * UNSENT_PER_STREAM + BATCH;
+                return Err(self.close(ConnectionError::PeerStuck {
+                    peer: self.label(),
+                    frames,
+                }));
+            }
+            tx.unsent.push(control);
+            self.room_wanted.store(true, Ordering::Relaxed);
+            tx.wants_room.lie_down(&self.outbox);
+        }
+        self.after_push(tx, sent).map(|_| ())
+    }
+
+    fn flush_unsent(&self, tx: &mut Tx) -> Result<bool, PeerMisbehaved> {
+        let mut flushed = 0;
+        for control in &tx.unsent {
+            if !tx
+                .producer
+                .push_control(&self.outbox, &self.inbox, *control)?
+            {
+                break;
+            }
+            flushed += 1;
+        }
+        tx.unsent.drain(..flushed);
+        Ok(tx.unsent.is_empty())
+    }
+
+    fn after_push(
+        &self,
+        mut tx: MutexGuard<'_, Tx>,
+        sent: Result<bool, PeerMisbehaved>,
+    ) -> Result<bool, ConnectionError> {
+        let ring = tx.bell.must_ring(&self.inbox);
+        drop(tx);
+        let sent = sent.map_err(|what| self.misbehaved(what))?;
+        if ring {
+            self.ring();
+        }
+        Ok(sent)
+    }
+
+    pub(crate) fn ring(&self) {
+        // A hang-up shows on the driver's side of the same socket.
+        let _ = socket::ring_doorbell(self.socket.as_fd());
+    }
+
+    /// Waits until a frame of any size would find room.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        let has_room = || {
+            if self.over.get().is_some() {
+                return Some(());
+            }
+            self.has_room().then_some(())
+        };
+        if has_room().is_none()
+            && self
+                .look(self.side == Side::Client, true, has_room)
+                .is_none()
+        {
+            let mut tx = self.tx();
+            tx.room_waiters.push((cx.waker().clone(), Waiting::new()));
+            self.room_wanted.store(true, Ordering::Relaxed);
+            tx.wants_room.lie_down(&self.outbox);
+            drop(tx);
+            // SYNC: pairs with the fence in `Ringer::must_ring`: the peer moved
+            // its cursor before we lay down, or sees that we did.
+            if has_room().is_none() {
+                return Poll::Pending;
+            }
+        }
+        match self.over.get() {
+            Some(over) => Poll::Ready(Err(over.clone())),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Whether others wait for room in the ring.
+    pub(crate) fn others_want_room(&self) -> bool {
+        self.room_wanted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        // A lie in the cursor comes out at the next push.
+        self.tx()
+            .producer
+            .has_room_for_piece(&self.inbox)
+            .unwrap_or(true)
+    }
+
+    /// Wakes those who wait for room, if there is some.
+    pub(crate) fn give_room(&self) -> Result<(), ConnectionError> {
+        if !self.room_wanted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut tx = self.tx();
+        let ready = self
+            .flush_unsent(&mut tx)
+            .and_then(|flushed| Ok(flushed && tx.producer.has_room_for_piece(&self.inbox)?));
+        let mut woken = Vec::new();
+        if let Ok(true) | Err(_) = ready {
+            tx.wants_room.get_up(&self.outbox);
+            self.room_wanted.store(false, Ordering::Relaxed);
+            woken = std::mem::take(&mut tx.room_waiters);
+        }
+        self.after_push(tx, ready)?;
+        woken.into_iter().for_each(|(waker, _)| waker.wake());
+        Ok(())
+    }
+}
