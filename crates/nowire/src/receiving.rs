@@ -153,9 +153,9 @@ impl Shared {
     }
 
     fn find(&self, stream: StreamId) -> Result<Found, ConnectionError> {
-        self.table()
-            .find(stream)
-            .map_err(|what| self.misbehaved(what))
+        // The table is free again before the connection is closed over it.
+        let found = self.table().find(stream);
+        found.map_err(|what| self.misbehaved(what))
     }
 
     fn take_go_away(&self) -> Result<(), PeerMisbehaved> {
