@@ -252,7 +252,16 @@ impl Shared {
                     .copy_payload_range(&self.inbox, parts, head_bytes, into)
             }))
         };
-        let (waker, credit) = cell.lock().deliver(parts, head, data, tail)?;
+        let delivered = cell.lock().deliver(parts, head, data, tail);
+        let (waker, credit) = match delivered {
+            Ok(delivered) => delivered,
+            Err(what) => {
+                // With the end, the stream has left the table, and closing does
+                // not find it there.
+                cell.fail(self.misbehaved(what.clone()).into());
+                return Err(what);
+            }
+        };
         if let Some(bytes) = credit {
             let _ = self.send_control(Control::Credit {
                 stream: cell.id,
