@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::task::Waker;
 use std::time::Instant;
 
 use nowire_protocol::PeerMisbehaved;
@@ -190,14 +189,8 @@ impl Shared {
                     // Nothing comes after the server's end, so the client may
                     // use the place again at once.
                     if self.side == Side::Client && parts.end {
-                        table.close(parts.stream, true);
-                        let waiters = std::mem::take(&mut table.waiters);
-                        let last = table.open() == 0;
-                        drop(table);
-                        waiters.into_iter().for_each(Waker::wake);
-                        if last && self.draining.load(Ordering::Acquire) {
-                            self.wake_driver();
-                        }
+                        table.close(parts.stream);
+                        self.vacate(table, parts.stream);
                     }
                     (cell, false)
                 }

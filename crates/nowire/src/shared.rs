@@ -180,30 +180,39 @@ impl Shared {
     /// Takes a stream out of the table: what still comes for it is ignored.
     pub(crate) fn forget(&self, stream: StreamId) -> bool {
         let mut table = self.table();
-        let was_open = table.close(stream, self.side == Side::Client);
-        let waiters = if was_open {
-            std::mem::take(&mut table.waiters)
-        } else {
-            Vec::new()
-        };
-        let last = was_open && table.open() == 0;
+        let was_open = table.close(stream);
+        if was_open {
+            self.vacate(table, stream);
+        }
+        was_open
+    }
+
+    /// Lets the place of a stream that was closed be used again.
+    pub(crate) fn vacate(&self, mut table: MutexGuard<'_, Table>, stream: StreamId) {
+        if self.side == Side::Client {
+            table.vacate(stream);
+        }
+        let waiters = std::mem::take(&mut table.waiters);
+        let last = table.open() == 0;
         drop(table);
         waiters.into_iter().for_each(Waker::wake);
         if last && self.draining.load(Ordering::Acquire) {
             self.wake_driver();
         }
-        was_open
     }
 
     /// Ends the stream on both sides, if it is still open.
     pub(crate) fn reset(&self, cell: &StreamCell, code: ResetCode) {
-        if self.forget(cell.id) {
+        let was_open = self.table().close(cell.id);
+        if was_open {
             cell.fail(StreamError::Reset(code));
             // A connection that is over needs no reset.
             let _ = self.send_control(Control::Reset {
                 stream: cell.id,
                 code,
             });
+            // Not before: the next call in this place must not overtake the reset.
+            self.vacate(self.table(), cell.id);
         }
     }
 

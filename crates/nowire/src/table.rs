@@ -121,7 +121,7 @@ impl Table {
     }
 
     /// Closes a stream if it is still open; true if it was.
-    pub(crate) fn close(&mut self, stream: StreamId, reuse: bool) -> bool {
+    pub(crate) fn close(&mut self, stream: StreamId) -> bool {
         let Some(entry) = self.entries.get_mut(stream.index as usize) else {
             return false;
         };
@@ -129,10 +129,12 @@ impl Table {
             return false;
         }
         self.open -= 1;
-        if reuse {
-            self.free.push(stream.index);
-        }
         true
+    }
+
+    /// Client: lets the index of a stream that was closed be used again.
+    pub(crate) fn vacate(&mut self, stream: StreamId) {
+        self.free.push(stream.index);
     }
 
     /// Closes all streams and returns them.
