@@ -23,7 +23,6 @@ mod failure;
 pub mod proto;
 mod server;
 mod settings;
-pub mod transport;
 mod wire;
 
 pub use case::{Case, Passed, UnknownCase};

@@ -1,11 +1,13 @@
 //! Runs interoperability tests against any gRPC server.
 #![forbid(unsafe_code)]
 
-use std::{process::ExitCode, time::Duration};
+use std::{io::stderr, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Error, bail};
+use anyhow::bail;
 use clap::{ArgAction, Parser, ValueEnum};
-use nowire_interop::{Case, Settings, transport};
+use nowire_grpc::{CarrierPolicy, Endpoint};
+use nowire_interop::{Case, Settings};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 /// The gRPC interoperability client.
 #[derive(Parser)]
@@ -91,6 +93,16 @@ enum CarrierOption {
     Never,
 }
 
+impl From<CarrierOption> for CarrierPolicy {
+    fn from(option: CarrierOption) -> Self {
+        match option {
+            CarrierOption::Prefer => Self::Prefer,
+            CarrierOption::Require => Self::Require,
+            CarrierOption::Never => Self::Never,
+        }
+    }
+}
+
 impl Options {
     fn settings(&self) -> Settings {
         let mut settings = Settings::default();
@@ -136,6 +148,10 @@ impl Options {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .from_env_lossy();
+    fmt().with_env_filter(filter).with_writer(stderr).init();
     match run(Options::parse()).await {
         Ok(code) => code,
         Err(err) => {
@@ -154,15 +170,16 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let address = options.address()?;
     let settings = options.settings();
 
-    let connect = || transport::connect(&address);
-    let channel = connect()
-        .await
-        .map_err(Error::from_boxed)
-        .with_context(|| format!("cannot reach {address}"))?;
+    let endpoint = Endpoint::from_shared(address)?.carrier(options.carrier.into());
+    let connect = async || Ok(endpoint.connect().await?);
+    let channel = endpoint.connect().await?;
     let mut failed = 0;
     for case in cases {
         let result = case.run(&channel, connect, &settings).await;
-        let carrier = channel.carrier();
+        let carrier = match channel.carrier() {
+            Some(carrier) => carrier.to_string(),
+            None => "no carrier".to_owned(),
+        };
         match result {
             Ok(passed) => {
                 let note = passed.note.map(|note| format!(": {note}"));

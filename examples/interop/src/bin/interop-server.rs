@@ -1,12 +1,14 @@
 //! Answers the interoperability tests of any gRPC client.
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+use std::{io::stderr, process::ExitCode};
 
-use anyhow::{Context, Error, bail};
+use anyhow::{Context, bail};
 use clap::{ArgAction, Parser};
-use nowire_interop::{ServerSettings, services, transport};
+use nowire_grpc::Server;
+use nowire_interop::{ServerSettings, services};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 /// The gRPC interoperability server.
 #[derive(Parser)]
@@ -28,6 +30,10 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .from_env_lossy();
+    fmt().with_env_filter(filter).with_writer(stderr).init();
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
@@ -52,10 +58,17 @@ async fn run(options: Options) -> anyhow::Result<()> {
     // Before the address is taken: a signal that comes as soon as we listen must not kill us.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let server = transport::bind(&address, services(settings))
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
-    println!("listening on {}", server.address());
+    let services = services(settings);
+    let server = Server::builder()
+        .add_service(services.test)
+        .add_service(services.load_reports)
+        .bind(&address)
+        .await?;
+    let address = match server.local_addr() {
+        Some(bound) => format!("http://{bound}"),
+        None => address,
+    };
+    println!("listening on {address}");
     let stopped = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -63,8 +76,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         }
     };
     server
-        .serve_until(stopped)
+        .serve_with_shutdown(stopped)
         .await
-        .map_err(Error::from_boxed)
         .context("the server failed")
 }

@@ -2,39 +2,55 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
+
+use tempfile::TempDir;
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Listen {
+    /// A port that the system chooses.
+    Tcp,
+    /// A socket in the server's own directory.
+    Unix,
+    /// A name in the server's own directory.
+    Name,
+}
 
 /// A running `interop-server`; killed when dropped.
 pub(crate) struct ServerProcess {
     child: Child,
     address: String,
+    runtime_dir: TempDir,
 }
 
 impl ServerProcess {
     /// Starts the server and waits until it listens.
-    pub(crate) fn start(address: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_interop-server"))
-            .arg(format!("--address={address}"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("interop-server starts");
-        let stdout = child.stdout.take().expect("its output is piped");
-        let mut line = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("interop-server speaks");
-        let address = line
-            .strip_prefix("listening on ")
-            .unwrap_or_else(|| panic!("interop-server said {line:?}"))
-            .trim_end()
-            .to_owned();
-        Self { child, address }
+    pub(crate) fn start(listen: Listen) -> Self {
+        let runtime_dir = tempfile::tempdir().expect("a directory can be made");
+        let address = match listen {
+            Listen::Tcp => "127.0.0.1:0".into(),
+            Listen::Unix => format!("unix:{}", runtime_dir.path().join("http2.sock").display()),
+            Listen::Name => "nowire:interop".into(),
+        };
+        let (child, address) = spawn(&address, runtime_dir.path());
+        Self {
+            child,
+            address,
+            runtime_dir,
+        }
     }
 
     /// The address as a client gives it.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where the server announces itself.
+    pub(crate) fn runtime_dir(&self) -> &Path {
+        self.runtime_dir.path()
     }
 
     /// Kills the server: it gets no chance to say good-bye.
@@ -43,14 +59,53 @@ impl ServerProcess {
         self.child.wait().expect("the server is our child");
     }
 
+    /// Starts another server where the killed one was.
+    pub(crate) fn start_again(&mut self) {
+        (self.child, self.address) = spawn(&self.address, self.runtime_dir.path());
+    }
+
+    /// Makes the server stand still.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets the server go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
     /// Asks the server to stop and waits until it has.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        let sent = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
-        assert!(sent.expect("kill runs").success());
+        self.signal("-TERM");
         self.child.wait().expect("the server is our child")
     }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+}
+
+fn spawn(address: &str, runtime_dir: &Path) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_interop-server"))
+        .arg(format!("--address={address}"))
+        .env("NOWIRE_RUNTIME_DIR", runtime_dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("interop-server starts");
+    let stdout = child.stdout.take().expect("its output is piped");
+    let mut line = String::new();
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("interop-server speaks");
+    let address = line
+        .strip_prefix("listening on ")
+        .unwrap_or_else(|| panic!("interop-server said {line:?}"))
+        .trim_end()
+        .to_owned();
+    (child, address)
 }
 
 impl Drop for ServerProcess {
