@@ -1,7 +1,7 @@
 //! What this process knows of one stream.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -18,12 +18,19 @@ use crate::wait::Waiting;
 /// cannot make this side pay for a buffer each.
 const GATHERED_BYTES: usize = 2048;
 
+const UNHEARD_OF: u8 = 0;
+const ANNOUNCED: u8 = 1;
+const WITHHELD: u8 = 2;
+
 /// One stream, shared by the tasks that use it and whoever reads the ring.
 #[derive(Debug)]
 pub(crate) struct StreamCell {
     pub(crate) id: StreamId,
     /// This side has sent its end. A hint only: nothing is ordered by it.
     sender_ended: AtomicBool,
+    /// How far the peer has heard of this stream; looked at and changed with the
+    /// connection's `tx` held.
+    announcement: AtomicU8,
     state: Mutex<StreamState>,
 }
 
@@ -75,6 +82,7 @@ impl StreamCell {
         Self {
             id,
             sender_ended: AtomicBool::new(false),
+            announcement: AtomicU8::new(UNHEARD_OF),
             state: Mutex::new(state),
         }
     }
@@ -89,6 +97,26 @@ impl StreamCell {
 
     pub(crate) fn sender_has_ended(&self) -> bool {
         self.sender_ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer knows this stream, so that it has to be told of its end.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announcement.load(Ordering::Relaxed) == ANNOUNCED
+    }
+
+    /// The peer knows this stream.
+    pub(crate) fn announced(&self) {
+        self.announcement.store(ANNOUNCED, Ordering::Relaxed);
+    }
+
+    /// Whether the peer shall never hear of this stream.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.announcement.load(Ordering::Relaxed) == WITHHELD
+    }
+
+    /// The peer shall never hear of this stream.
+    pub(crate) fn withhold(&self) {
+        self.announcement.store(WITHHELD, Ordering::Relaxed);
     }
 
     /// Ends the stream for the tasks that use it.

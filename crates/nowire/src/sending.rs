@@ -8,11 +8,12 @@ use std::task::{Context, Poll, Waker};
 use nowire_memory::socket;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::StreamId;
+use nowire_protocol::frame::ResetCode;
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::ring::{Control, Outgoing, Producer};
 use nowire_protocol::stream::Side;
 
+use crate::cell::StreamCell;
 use crate::error::ConnectionError;
 use crate::shared::{BATCH, Shared};
 use crate::wait::Waiting;
@@ -46,10 +47,11 @@ impl Tx {
 }
 
 impl Shared {
-    /// Puts one frame of a stream into the ring; false if there is no room.
+    /// Puts one frame of a stream into the ring; false if there is no room, or if
+    /// the stream was reset before the peer has heard of it.
     pub(crate) fn send_parts(
         &self,
-        stream: StreamId,
+        cell: &StreamCell,
         parts: &Outgoing<'_>,
     ) -> Result<bool, ConnectionError> {
         if let Some(over) = self.over.get() {
@@ -59,21 +61,46 @@ impl Shared {
         if parts.head.is_some() && tx.going_away {
             return Err(ConnectionError::GoingAway { peer: self.label() });
         }
+        if cell.is_withheld() {
+            return Ok(false);
+        }
         let sent = self.flush_unsent(&mut tx).and_then(|flushed| {
             Ok(flushed
                 && tx
                     .producer
-                    .push_parts(&self.outbox, &self.inbox, stream, parts)?)
+                    .push_parts(&self.outbox, &self.inbox, cell.id, parts)?)
         });
+        if let Ok(true) = sent {
+            cell.announced();
+        }
         self.after_push(tx, sent)
+    }
+
+    /// Tells the peer that a stream is over, if it has heard of it.
+    pub(crate) fn send_reset(&self, cell: &StreamCell, code: ResetCode) {
+        let tx = self.tx();
+        if !cell.is_announced() {
+            cell.withhold();
+            return;
+        }
+        let stream = cell.id;
+        // A connection that is over needs no reset.
+        let _ = self.put_control(tx, Control::Reset { stream, code });
     }
 
     /// Puts a control frame into the ring, or keeps it until there is room.
     pub(crate) fn send_control(&self, control: Control) -> Result<(), ConnectionError> {
+        self.put_control(self.tx(), control)
+    }
+
+    fn put_control(
+        &self,
+        mut tx: MutexGuard<'_, Tx>,
+        control: Control,
+    ) -> Result<(), ConnectionError> {
         if let Some(over) = self.over.get() {
             return Err(over.clone());
         }
-        let mut tx = self.tx();
         let sent = self.flush_unsent(&mut tx).and_then(|flushed| {
             Ok(flushed
                 && tx

@@ -15,7 +15,6 @@ use std::task::{Context, Poll, Waker};
 use nowire_memory::{OwnedSegment, PeerSegment};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{ResetCode, StreamId};
-use nowire_protocol::ring::Control;
 use nowire_protocol::stream::{Inbound, Outbound, Side};
 use tokio::net::UnixStream;
 
@@ -170,11 +169,12 @@ impl Shared {
             Side::Server => Side::Client,
         };
         let inbound = Inbound::new(id, from, self.receive_window_bytes);
-        Arc::new(StreamCell::new(
-            id,
-            inbound,
-            Outbound::new(id, self.send_window_bytes),
-        ))
+        let outbound = Outbound::new(id, self.send_window_bytes);
+        let cell = StreamCell::new(id, inbound, outbound);
+        if self.side == Side::Server {
+            cell.announced();
+        }
+        Arc::new(cell)
     }
 
     /// Takes a stream out of the table: what still comes for it is ignored.
@@ -206,11 +206,7 @@ impl Shared {
         let was_open = self.table().close(cell.id);
         if was_open {
             cell.fail(StreamError::Reset(code));
-            // A connection that is over needs no reset.
-            let _ = self.send_control(Control::Reset {
-                stream: cell.id,
-                code,
-            });
+            self.send_reset(cell, code);
             // Not before: the next call in this place must not overtake the reset.
             self.vacate(self.table(), cell.id);
         }

@@ -168,18 +168,27 @@ impl Sender {
             if data_bytes > 0 {
                 self.cell.lock().outbound.spend(data_bytes);
             }
-            let sent = shared.send_parts(self.cell.id, &parts);
+            let sent = shared.send_parts(&self.cell, &parts);
             if !matches!(sent, Ok(true)) && data_bytes > 0 {
                 self.cell.lock().outbound.unspend(data_bytes);
             }
             match sent {
                 Ok(true) => {}
-                Ok(false) => match shared.poll_room(cx) {
-                    Poll::Ready(Ok(())) => continue,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                    Poll::Pending => return Poll::Pending,
-                },
-                Err(error) => return Poll::Ready(Err(error.into())),
+                Ok(false) => {
+                    if let Some(failure) = self.cell.lock().failure.clone() {
+                        return Poll::Ready(Err(failure));
+                    }
+                    match shared.poll_room(cx) {
+                        Poll::Ready(Ok(())) => continue,
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+                Err(error) => {
+                    // For the receiving half as well, before this one is dropped.
+                    self.cell.fail(error.clone().into());
+                    return Poll::Ready(Err(error.into()));
+                }
             }
             self.ended = parts.end;
             if parts.end {
