@@ -1,8 +1,10 @@
 //! Every official case, against a server in a process of its own, over each carrier.
 #![forbid(unsafe_code)]
 
-#[path = "support/process.rs"]
+#[path = "conformance/process.rs"]
 mod process;
+#[path = "conformance/programs.rs"]
+mod programs;
 
 use std::time::Duration;
 

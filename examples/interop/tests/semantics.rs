@@ -1,9 +1,9 @@
 //! What gRPC promises a user, written once and run on each carrier.
 #![forbid(unsafe_code)]
 
-#[path = "support/carrier.rs"]
+#[path = "semantics/carrier.rs"]
 mod carrier;
-#[path = "support/script.rs"]
+#[path = "semantics/script.rs"]
 mod script;
 
 use std::{
@@ -61,6 +61,7 @@ on_each_carrier! {
     messages_of_64_mebibytes_pass_both_ways
     empty_messages_arrive_each_by_itself
     metadata_arrives_whole_and_in_order_both_ways
+    metadata_of_many_kibibytes_passes_both_ways
     a_failed_call_carries_message_details_and_metadata
     a_stream_that_fails_after_messages_delivers_them_first
     an_expired_deadline_ends_the_call_and_the_handler
@@ -85,6 +86,9 @@ on_each_carrier! {
     a_graceful_shutdown_finishes_calls_in_flight
     the_servers_own_timeout_ends_a_handler
     many_tasks_share_one_channel
+    a_hundred_conversations_go_on_at_once
+    a_server_that_refuses_before_it_has_read_is_heard
+    a_server_may_end_a_conversation_first
 }
 
 const LARGE: usize = 64 << 20;
@@ -249,6 +253,34 @@ async fn metadata_arrives_whole_and_in_order_both_ways(on: On) {
     *request.metadata_mut() = rich_metadata();
     let response = soon("the response", client.unary_call(request)).await;
     assert_rich(response.unwrap().metadata());
+}
+
+async fn metadata_of_many_kibibytes_passes_both_ways(on: On) {
+    let script = Script::default().unary(|request| async move {
+        let mut response = Response::new(SimpleResponse::default());
+        *response.metadata_mut() = request.into_parts().0;
+        Ok(response)
+    });
+    let server = serve!(on, server => server.add_service(script.service()));
+    let mut client = TestServiceClient::new(server.channel().await);
+    let mut request = Request::new(SimpleRequest::default());
+    // HTTP/2 as tonic sets it takes 16 KiB.
+    for index in 0..8_u8 {
+        let value = BinaryMetadataValue::from_bytes(&[index; 1000]);
+        request.metadata_mut().append_bin("x-large-bin", value);
+    }
+    let response = soon("the response", client.unary_call(request))
+        .await
+        .unwrap();
+    let values = response.metadata().get_all_bin("x-large-bin");
+    let values: Vec<_> = values
+        .iter()
+        .map(|value| value.to_bytes().unwrap())
+        .collect();
+    let expected: Vec<_> = (0..8_u8)
+        .map(|index| Bytes::from(vec![index; 1000]))
+        .collect();
+    assert!(values == expected, "the metadata changed on the way");
 }
 
 const SPECIAL: &str = "100 % of «ünïcödé» 😈\r\n\tand %41 stays as it is";
@@ -981,4 +1013,75 @@ async fn many_tasks_share_one_channel(on: On) {
     for task in tasks {
         soon("a task's end", task).await.unwrap().unwrap();
     }
+}
+
+async fn a_hundred_conversations_go_on_at_once(on: On) {
+    let script = Script::default().both(|request| async move {
+        let echoed = request
+            .into_inner()
+            .map(|message| message.map(|message| down(body(message.payload))));
+        Ok(Response::new(Box::pin(echoed) as Down))
+    });
+    let server = serve!(on, server => server.add_service(script.service()));
+    let mut client = TestServiceClient::new(server.channel().await);
+    let ask = |text: String| StreamingOutputCallRequest {
+        payload: payload(text),
+        ..StreamingOutputCallRequest::default()
+    };
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        let (sender, receiver) = mpsc::channel(1);
+        let call = client.full_duplex_call(ReceiverStream::new(receiver));
+        open.push((sender, soon("a stream", call).await.unwrap().into_inner()));
+    }
+    for round in 0..10 {
+        for (index, (sender, _)) in open.iter().enumerate() {
+            sender
+                .send(ask(format!("{round} of {index}")))
+                .await
+                .unwrap();
+        }
+        for (index, (_, responses)) in open.iter_mut().enumerate() {
+            let message = soon("an echo", responses.message()).await.unwrap();
+            let echoed = body(message.unwrap().payload);
+            assert_eq!(echoed, format!("{round} of {index}"));
+        }
+    }
+    for (sender, mut responses) in open {
+        drop(sender);
+        assert_eq!(soon("the end", responses.message()).await.unwrap(), None);
+    }
+}
+
+async fn a_server_that_refuses_before_it_has_read_is_heard(on: On) {
+    let script = echo().up(|_| async { Err(Status::permission_denied("not today")) });
+    let server = serve!(on, server => server.add_service(script.service()));
+    let mut client = TestServiceClient::new(server.channel().await);
+    let endless = stream::repeat_with(|| up(vec![0; PIECE]));
+    let call = client.streaming_input_call(endless);
+    let status = soon("the refusal", call).await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::PermissionDenied, "not today")
+    );
+    soon("EmptyCall", client.empty_call(Empty {}))
+        .await
+        .unwrap();
+}
+
+async fn a_server_may_end_a_conversation_first(on: On) {
+    let script = Script::default().both(|_| async {
+        let only = stream::once(async { Ok(down("only")) });
+        Ok(Response::new(Box::pin(only) as Down))
+    });
+    let server = serve!(on, server => server.add_service(script.service()));
+    let mut client = TestServiceClient::new(server.channel().await);
+    let call = client.full_duplex_call(stream::pending());
+    let mut responses = soon("the stream", call).await.unwrap().into_inner();
+    let message = soon("the message", responses.message()).await.unwrap();
+    assert_eq!(body(message.unwrap().payload), "only");
+    assert_eq!(soon("the end", responses.message()).await.unwrap(), None);
+    soon("EmptyCall", client.empty_call(Empty {}))
+        .await
+        .unwrap();
 }
