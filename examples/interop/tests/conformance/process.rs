@@ -1,9 +1,12 @@
 //! `interop-server` as a process of its own.
 
 use std::{
+    fs::{self, DirEntry},
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -64,9 +67,23 @@ impl ServerProcess {
         (self.child, self.address) = spawn(&self.address, self.runtime_dir.path());
     }
 
-    /// Makes the server stand still.
+    /// Makes the server stand still; all of its threads do when this returns.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let stands_still = |task: DirEntry| {
+            // A thread that has ended meanwhile does nothing either.
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            status.is_empty() || status.contains("State:\tT")
+        };
+        for _ in 0..1000 {
+            let mut tasks = fs::read_dir(&tasks).expect("the server is there");
+            if tasks.all(|task| stands_still(task.expect("it can be listed"))) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the server does not stop");
     }
 
     /// Lets the server go on.
