@@ -76,6 +76,9 @@ pub struct Driver {
     shared: Arc<Shared>,
     accept: Option<(Box<dyn Accept>, Connection)>,
     keep_alive: Option<KeepAliveState>,
+    /// Rings of the doorbell not yet answered by getting up: the peer will not
+    /// ring again before.
+    rung: u32,
     empty_rings: u32,
     last_progress: u64,
     /// Calls to begin in tasks of their own, because those begun in place took long.
@@ -110,6 +113,7 @@ impl Driver {
             shared,
             accept,
             keep_alive,
+            rung: 0,
             empty_rings: 0,
             last_progress: 0,
             apart: 0,
@@ -302,13 +306,14 @@ impl Driver {
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, ConnectionError> {
-        let rung = self.poll_doorbell(cx)?;
+        self.rung = self.rung.saturating_add(self.poll_doorbell(cx)?);
         let shared = Arc::clone(&self.shared);
         let Some(mut rx) = shared.try_rx() else {
             // Whoever looks now dispatches what there is; come back after it.
             yield_now(cx);
             return Ok(Poll::Pending);
         };
+        let rung = std::mem::take(&mut self.rung);
         if rung > 0 {
             // The peer rings once for each time we lie down, and has done so.
             shared.get_up(&mut rx);
