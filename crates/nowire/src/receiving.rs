@@ -204,6 +204,10 @@ impl Shared {
                             what: "opened after the go-away was answered",
                         });
                     }
+                    // Closing sets this before it empties the table.
+                    if self.over.get().is_some() {
+                        return Ok(());
+                    }
                     let cell = self.new_cell(parts.stream);
                     table.open_at(parts.stream, Arc::clone(&cell));
                     (cell, true)
