@@ -18,8 +18,8 @@ use crate::error::ConnectionError;
 use crate::shared::{BATCH, Shared};
 use crate::wait::Waiting;
 
-/// Frames that may wait for a slot in the ring; an honest peer causes a few for
-/// each stream.
+/// Frames, and tasks with frames, that may wait for room in the ring; an honest
+/// peer causes a few for each stream.
 const UNSENT_PER_STREAM: usize = 4;
 
 /// The sending side.
@@ -108,20 +108,28 @@ impl Shared {
                     .push_control(&self.outbox, &self.inbox, control)?)
         });
         if let Ok(false) = sent {
-            if tx.unsent.len() > self.streams as usize * UNSENT_PER_STREAM + BATCH {
+            if tx.unsent.len() > self.unsent_limit() {
                 drop(tx);
-                // Only a peer that makes us answer and never reads gets here.
-                let frames = self.streams as usize * UNSENT_PER_STREAM + BATCH;
-                return Err(self.close(ConnectionError::PeerStuck {
-                    peer: self.label(),
-                    frames,
-                }));
+                return Err(self.peer_stuck());
             }
             tx.unsent.push(control);
             self.room_wanted.store(true, Ordering::Relaxed);
             tx.wants_room.lie_down(&self.outbox);
         }
         self.after_push(tx, sent).map(|_| ())
+    }
+
+    /// Frames, and tasks with frames, that may wait for room.
+    fn unsent_limit(&self) -> usize {
+        self.streams as usize * UNSENT_PER_STREAM + BATCH
+    }
+
+    /// Closes: only a peer that makes us answer and never reads gets so far.
+    fn peer_stuck(&self) -> ConnectionError {
+        self.close(ConnectionError::PeerStuck {
+            peer: self.label(),
+            frames: self.unsent_limit(),
+        })
     }
 
     fn flush_unsent(&self, tx: &mut Tx) -> Result<bool, PeerMisbehaved> {
@@ -172,7 +180,14 @@ impl Shared {
                 .is_none()
         {
             let mut tx = self.tx();
-            tx.room_waiters.push((cx.waker().clone(), Waiting::new()));
+            let waits = |(waiter, _): &(Waker, Waiting)| waiter.will_wake(cx.waker());
+            if !tx.room_waiters.iter().any(waits) {
+                if tx.room_waiters.len() > self.unsent_limit() {
+                    drop(tx);
+                    return Poll::Ready(Err(self.peer_stuck()));
+                }
+                tx.room_waiters.push((cx.waker().clone(), Waiting::new()));
+            }
             self.room_wanted.store(true, Ordering::Relaxed);
             tx.wants_room.lie_down(&self.outbox);
             drop(tx);

@@ -157,7 +157,13 @@ impl Shared {
                 }
             }
             None => {
-                table.waiters.push(cx.waker().clone());
+                if !table
+                    .waiters
+                    .iter()
+                    .any(|waiter| waiter.will_wake(cx.waker()))
+                {
+                    table.waiters.push(cx.waker().clone());
+                }
                 Poll::Pending
             }
         }
