@@ -4,35 +4,54 @@
 //! looks at it. The same few buffers serve for that, so they stay in the cache
 //! and never go back to the system.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 /// Most buffers kept for later.
 const KEPT: usize = 8;
+/// Most buffers lent for less than half of what they hold. Beyond, a buffer is
+/// made to measure: a peer who fills its windows with small pieces shall not make
+/// this side pay for whole ones.
+const LENT: usize = 64;
 
-/// The free buffers of one connection.
+/// The buffers of one connection.
 #[derive(Debug)]
 pub(crate) struct Pool {
     piece_bytes: usize,
-    free: Mutex<Vec<Box<[u8]>>>,
+    buffers: Mutex<Buffers>,
+}
+
+#[derive(Debug, Default)]
+struct Buffers {
+    free: Vec<Box<[u8]>>,
+    lent: usize,
 }
 
 impl Pool {
     pub(crate) fn new(piece_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             piece_bytes,
-            free: Mutex::new(Vec::new()),
+            buffers: Mutex::default(),
         })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Buffers> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A buffer of `length` bytes, at most a piece, filled by `fill`.
     pub(crate) fn fill(self: &Arc<Self>, length: usize, fill: impl FnOnce(&mut [u8])) -> Bytes {
-        let kept = self
-            .free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let mut buffers = self.lock();
+        if buffers.lent >= LENT && length < self.piece_bytes / 2 {
+            drop(buffers);
+            let mut buffer = vec![0; length];
+            fill(&mut buffer);
+            return buffer.into();
+        }
+        buffers.lent += 1;
+        let kept = buffers.free.pop();
+        drop(buffers);
         let mut buffer = kept.unwrap_or_else(|| vec![0; self.piece_bytes].into_boxed_slice());
         fill(&mut buffer[..length]);
         Bytes::from_owner(Pooled {
@@ -57,13 +76,10 @@ impl AsRef<[u8]> for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let mut free = self
-            .pool
-            .free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if free.len() < KEPT {
-            free.push(std::mem::take(&mut self.buffer));
+        let mut buffers = self.pool.lock();
+        buffers.lent -= 1;
+        if buffers.free.len() < KEPT {
+            buffers.free.push(std::mem::take(&mut self.buffer));
         }
     }
 }
@@ -82,5 +98,13 @@ mod tests {
         let second = pool.fill(2, |bytes| bytes.copy_from_slice(b"xy"));
         assert_eq!(second, "xy");
         assert_eq!(second.as_ptr(), place);
+    }
+    #[test]
+    fn small_pieces_that_pile_up_take_no_whole_buffers() {
+        let pool = Pool::new(1 << 20);
+        let held: Vec<_> = (0..LENT + 1).map(|_| pool.fill(1, |_| {})).collect();
+        assert_eq!(pool.lock().lent, LENT);
+        drop(held);
+        assert_eq!(pool.lock().lent, 0);
     }
 }
