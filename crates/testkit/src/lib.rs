@@ -1,1 +1,28 @@
-//! Placeholder.
+//! What the tests of bad peers and bad days share: a peer that lies, programs
+//! that can be killed and stopped, and what the system says of them.
+//!
+//! A [`HostilePeer`] holds a real handshake with the code under test and then
+//! has its outbox to itself. The [lies](Lie) and [deeds](Deed) it can do are
+//! told by name to the program `nowire-hostile`, so that the liar is a process
+//! of its own; `nowire-honest` is the honest side where it has to be one.
+#![forbid(unsafe_code)]
+
+mod deed;
+mod draft;
+mod hostile;
+mod house;
+mod lie;
+mod load;
+mod program;
+mod vitals;
+mod witness;
+
+pub use deed::Deed;
+pub use draft::Draft;
+pub use hostile::{Failure, HostilePeer, Taken};
+pub use house::{House, Steady, connect, serve};
+pub use lie::{Lie, Moment};
+pub use load::{Load, Tally};
+pub use program::Program;
+pub use vitals::Vitals;
+pub use witness::{panics, warnings, watch};

@@ -1,0 +1,108 @@
+//! A process that shakes hands and then lies.
+#![forbid(unsafe_code)]
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
+use nowire::{Address, ListenOptions, Listener};
+use nowire_testkit::{Deed, Failure, HostilePeer, Lie, Moment};
+
+/// Shakes hands, lies and says how it went, in lines.
+#[derive(Parser)]
+struct Options {
+    /// Which side to play.
+    side: Role,
+    /// The honest server, or where to wait for an honest client.
+    #[arg(long)]
+    address: Address,
+    /// The runtime directory.
+    #[arg(long)]
+    runtime_dir: PathBuf,
+    /// The lie to tell, by name; then the honest side has to hang up.
+    #[arg(long)]
+    lie: Option<String>,
+    /// When to tell it.
+    #[arg(long, default_value = "mid-call")]
+    moment: When,
+    /// The deed to do, by name, instead of a lie.
+    #[arg(long, conflicts_with = "lie")]
+    deed: Option<String>,
+    /// How many connections to do the deed on, one after another.
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Role {
+    Client,
+    Server,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum When {
+    AtOnce,
+    MidCall,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let listener = match options.side {
+        Role::Client => None,
+        Role::Server => {
+            let listen = ListenOptions {
+                runtime_dir: Some(options.runtime_dir.clone()),
+                ..ListenOptions::default()
+            };
+            Some(Listener::bind(
+                std::slice::from_ref(&options.address),
+                listen,
+            )?)
+        }
+    };
+    println!("ready");
+    let mut held = Vec::new();
+    for _ in 0..options.rounds {
+        let mut peer = match &listener {
+            Some(listener) => HostilePeer::accept(listener).await?,
+            None => HostilePeer::connect(&options.address, &options.runtime_dir).await?,
+        };
+        match (&options.lie, &options.deed) {
+            (Some(name), _) => tell(name, options.moment, &mut peer)?,
+            (None, Some(name)) => act(name, &mut peer)?,
+            (None, None) => bail!("--lie or --deed is needed"),
+        }
+        if options.rounds == 1 {
+            held.push(peer);
+        }
+    }
+    println!("done");
+    // What was sent stays with the honest side until we are told to go.
+    let mut rest = String::new();
+    std::io::stdin().read_to_string(&mut rest)?;
+    Ok(())
+}
+
+fn tell(name: &str, moment: When, peer: &mut HostilePeer) -> anyhow::Result<()> {
+    let lie = Lie::named(name).context("no such lie")?;
+    let moment = match moment {
+        When::AtOnce => Moment::AtOnce,
+        When::MidCall => Moment::MidCall,
+    };
+    lie.tell(peer, moment)?;
+    peer.wait_for_cut_off()?;
+    println!("cut off");
+    Ok(())
+}
+
+fn act(name: &str, peer: &mut HostilePeer) -> anyhow::Result<()> {
+    let deed = Deed::named(name).context("no such deed")?;
+    match deed.run(peer) {
+        Ok(times) => println!("did {times}"),
+        Err(Failure::HungUp) => println!("hung up"),
+        Err(failure) => return Err(failure.into()),
+    }
+    Ok(())
+}
