@@ -125,6 +125,11 @@ impl Shared {
     /// Lies down; true if there is something to do after all.
     pub(crate) fn is_ready_after_lying_down(&self, rx: &mut Rx) -> bool {
         rx.sleeper.lie_down(&self.outbox);
+        if self.room_wanted.load(Ordering::Relaxed) {
+            // The peer rings once for each time we want room, and what it gave
+            // may not have been enough.
+            self.tx().want_room_again(&self.outbox);
+        }
         self.is_ready(rx)
     }
 

@@ -71,8 +71,8 @@ impl Shared {
         }
         if taken > 0 {
             rx.waiting_since = None;
-            if rx.consumer.publish(&self.outbox)
-                && rx.room_bell.must_ring(&self.inbox)
+            rx.consumer.publish(&self.outbox);
+            if rx.room_bell.must_ring(&self.inbox)
                 && Ringer::new(SLEEPING_OFFSET).is_down(&self.inbox)
             {
                 self.ring();

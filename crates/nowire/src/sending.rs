@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use nowire_memory::socket;
+use nowire_memory::{OwnedSegment, socket};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
 use nowire_protocol::frame::ResetCode;
@@ -43,6 +43,14 @@ impl Tx {
             unsent: Vec::new(),
             going_away: false,
         }
+    }
+}
+
+impl Tx {
+    /// Has the peer ring when it makes room, once more.
+    pub(crate) fn want_room_again(&mut self, outbox: &OwnedSegment) {
+        self.wants_room.get_up(outbox);
+        self.wants_room.lie_down(outbox);
     }
 }
 
@@ -101,7 +109,7 @@ impl Shared {
         if let Some(over) = self.over.get() {
             return Err(over.clone());
         }
-        let sent = self.flush_unsent(&mut tx).and_then(|flushed| {
+        let mut sent = self.flush_unsent(&mut tx).and_then(|flushed| {
             Ok(flushed
                 && tx
                     .producer
@@ -115,6 +123,9 @@ impl Shared {
             tx.unsent.push(control);
             self.room_wanted.store(true, Ordering::Relaxed);
             tx.wants_room.lie_down(&self.outbox);
+            // SYNC: pairs with the fence in `Ringer::must_ring`: the peer moved
+            // its cursor before we lay down, or sees that we did.
+            sent = self.flush_unsent(&mut tx);
         }
         self.after_push(tx, sent).map(|_| ())
     }
