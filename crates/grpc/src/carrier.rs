@@ -28,7 +28,8 @@ pub enum CarrierPolicy {
     Require,
     /// HTTP/2 always. `NOWIRE=off` in the environment has the same effect on
     /// every endpoint that does not require shared memory, and keeps a server
-    /// from announcing itself.
+    /// from announcing itself beside its HTTP/2. (`nowire:name` has no HTTP/2, so
+    /// nothing changes there.)
     Never,
 }
 

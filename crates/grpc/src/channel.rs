@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use nowire::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
@@ -174,13 +175,25 @@ async fn call_http2(
         Ok(()) => channel.call(request).await,
         Err(error) => Err(error),
     };
-    result.map_err(|error| {
-        let (expired, status) = status_of_transport(error);
-        if !expired && status.code() == tonic::Code::Unavailable {
-            shared.http2_failed();
+    match result {
+        Ok(response) => Ok(response.map(|body| Body::new(body.map_err(broken_stream)))),
+        Err(error) => {
+            let (expired, status) = status_of_transport(error);
+            if !expired && status.code() == tonic::Code::Unavailable {
+                shared.http2_failed();
+            }
+            Err(status)
         }
-        status
-    })
+    }
+}
+
+/// A stream that broke together with its connection has no status of its own in
+/// tonic; gRPC has it UNAVAILABLE.
+fn broken_stream(status: Status) -> Status {
+    if status.code() == tonic::Code::Unknown && status.source().is_some() {
+        return Status::unavailable(error_chain(&status));
+    }
+    status
 }
 
 /// The status of a call that tonic's transport failed; whether it was the

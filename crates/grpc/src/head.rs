@@ -10,7 +10,7 @@ use http::{
 };
 use nowire_protocol::head::{
     self, Block, Field, Fields, HeadError, TABLE, TAG_AUTHORITY, TAG_CONTENT_TYPE_GRPC,
-    TAG_HTTP_STATUS, TAG_PATH, TAG_STATUS_OK, TAG_TE_TRAILERS,
+    TAG_HTTP_STATUS, TAG_PATH, TAG_STATUS_OK, TAG_TE_TRAILERS, TAG_USER_AGENT,
 };
 
 /// Writes the header block of a request. `authority` is what the handshake
@@ -99,6 +99,9 @@ impl RequestReader {
                     let value = Authority::try_from(value);
                     authority = Some(value.map_err(|_| HeadError::Invalid("the authority"))?);
                 }
+                Field::Entry(TAG_USER_AGENT, value) => {
+                    headers.insert(header::USER_AGENT, self.user_agent(value)?);
+                }
                 field => push_header(&mut headers, field)?,
             }
         }
@@ -117,6 +120,16 @@ impl RequestReader {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         Ok(request)
+    }
+}
+
+impl RequestReader {
+    /// A call's own user agent, before that of the connection, as tonic has it.
+    fn user_agent(&self, own: &[u8]) -> Result<HeaderValue, HeadError> {
+        match &self.user_agent {
+            Some(usual) => header_value(&[own, b" ", usual.as_bytes()].concat()),
+            None => header_value(own),
+        }
     }
 }
 
@@ -236,6 +249,21 @@ mod tests {
         let mut expected = parts.headers.clone();
         expected.insert("user-agent", HeaderValue::from_static("client/1.0"));
         assert_eq!(read.headers(), &expected);
+    }
+
+    #[test]
+    fn a_calls_own_user_agent_comes_before_that_of_the_connection() {
+        let (parts, ()) = Request::builder()
+            .uri("/s/m")
+            .header("user-agent", "mine")
+            .body(())
+            .expect("valid")
+            .into_parts();
+        let mut block = Block::new();
+        write_request(&mut block, &parts, "").expect("writable");
+        let read = reader().read(&block).expect("readable");
+        assert_eq!(read.headers()["user-agent"], "mine client/1.0");
+        assert_eq!(read.headers().get_all("user-agent").iter().count(), 1);
     }
 
     #[test]

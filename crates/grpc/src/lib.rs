@@ -4,12 +4,17 @@
 //! The server changes its builder and the client its endpoint; `.proto` files,
 //! handlers, interceptors and tests stay as they are.
 //!
-//! ```ignore
-//! // server
-//! nowire_grpc::Server::builder().add_service(RouteGuideServer::new(guide)).serve("127.0.0.1:50051").await?;
-//! // client
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # use tonic_health::pb::health_client::HealthClient as RouteGuideClient;
+//! # let (_, guide) = tonic_health::server::health_reporter();
+//! // the server
+//! nowire_grpc::Server::builder().add_service(guide).serve("127.0.0.1:50051").await?;
+//! // the client
 //! let channel = nowire_grpc::Endpoint::from_shared("http://127.0.0.1:50051")?.connect().await?;
 //! let mut client = RouteGuideClient::new(channel);
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! A handler learns who calls it through shared memory from the request's
@@ -25,6 +30,7 @@ mod endpoint;
 mod error;
 mod handling;
 mod head;
+mod panics;
 mod server;
 mod serving;
 mod unix_socket;

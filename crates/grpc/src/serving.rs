@@ -25,6 +25,7 @@ use crate::carrier::is_off;
 use crate::deadline::DeadlineService;
 use crate::error::Error;
 use crate::handling::Handler;
+use crate::panics::PanicService;
 use crate::server::{Settings, resolve};
 use crate::unix_socket::{SocketFile, UnixSocketFile};
 
@@ -199,7 +200,7 @@ impl<S> Bound<S> {
             ..
         } = self;
         let (stop, stopped) = watch::channel(false);
-        let service = DeadlineService::new(service, settings.timeout);
+        let service = PanicService::new(DeadlineService::new(service, settings.timeout));
         let memory = serve_memory(&settings, service.clone(), listener, stopped.clone());
         let http2 = serve_http2(settings.http2.clone(), service, incoming, stopped);
         let both = async { tokio::join!(memory, http2).1 };
@@ -221,7 +222,7 @@ async fn stop(mut stopped: watch::Receiver<bool>) {
 
 async fn serve_http2<S, B>(
     server: tonic::transport::Server,
-    service: DeadlineService<S>,
+    service: PanicService<DeadlineService<S>>,
     incoming: Incoming,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error>
@@ -252,7 +253,7 @@ where
 
 async fn serve_memory<S, B>(
     settings: &Settings,
-    service: DeadlineService<S>,
+    service: PanicService<DeadlineService<S>>,
     listener: Option<Listener>,
     stopped: watch::Receiver<bool>,
 ) where
@@ -303,7 +304,7 @@ fn forget(
 
 fn begin<S, B>(
     settings: &Settings,
-    service: &DeadlineService<S>,
+    service: &PanicService<DeadlineService<S>>,
     met: Met,
     drivers: &mut JoinSet<()>,
     connections: &mut HashMap<Id, Connection>,

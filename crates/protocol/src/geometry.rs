@@ -32,8 +32,10 @@ pub const RING_OFFSET: usize = 256;
 const PAGE_BYTES: usize = 4096;
 
 const _: () = assert!(CURSOR_OFFSET.is_multiple_of(SLOT_BYTES));
-const _: () = assert!(SLEEPING_OFFSET.is_multiple_of(SLOT_BYTES) && SLEEPING_OFFSET > CURSOR_OFFSET);
-const _: () = assert!(WANTS_ROOM_OFFSET.is_multiple_of(SLOT_BYTES) && WANTS_ROOM_OFFSET > SLEEPING_OFFSET);
+const _: () =
+    assert!(SLEEPING_OFFSET.is_multiple_of(SLOT_BYTES) && SLEEPING_OFFSET > CURSOR_OFFSET);
+const _: () =
+    assert!(WANTS_ROOM_OFFSET.is_multiple_of(SLOT_BYTES) && WANTS_ROOM_OFFSET > SLEEPING_OFFSET);
 const _: () = assert!(WANTS_ROOM_OFFSET + SLOT_BYTES <= RING_OFFSET);
 const _: () = assert!(cfg!(loom) || RING_OFFSET.is_multiple_of(PAGE_BYTES));
 

@@ -75,6 +75,8 @@ pub const TAG_CONTENT_TYPE_GRPC: u8 = 3;
 pub const TAG_TE_TRAILERS: u8 = 4;
 /// Tag of `grpc-status: 0`.
 pub const TAG_STATUS_OK: u8 = 5;
+/// Tag of `user-agent`.
+pub const TAG_USER_AGENT: u8 = 12;
 /// Tag of `:status`.
 pub const TAG_HTTP_STATUS: u8 = 19;
 
