@@ -22,7 +22,7 @@ pub use draft::Draft;
 pub use hostile::{Failure, HostilePeer, Taken};
 pub use house::{House, Steady, connect, serve};
 pub use lie::{Lie, Moment};
-pub use load::{Load, Tally};
+pub use load::{Calls, Load, Tally};
 pub use program::Program;
 pub use vitals::Vitals;
 pub use witness::{panics, warnings, watch};

@@ -39,8 +39,16 @@ pub struct Tally {
     pub longest_ms: u64,
 }
 
-/// Tasks that call all the time, each with a clone of one channel: small calls,
-/// large ones and streams in turn.
+/// Which calls a [`Load`] makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// Small ones, large ones and streams in turn.
+    All,
+    /// Small ones.
+    Small,
+}
+
+/// Tasks that call all the time, each with a clone of one channel.
 #[derive(Debug)]
 pub struct Load {
     board: Arc<Board>,
@@ -84,7 +92,12 @@ impl Load {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start(channel: &Channel, tasks: usize, deadline: Option<Duration>) -> Self {
+    pub fn start(
+        channel: &Channel,
+        calls: Calls,
+        tasks: usize,
+        deadline: Option<Duration>,
+    ) -> Self {
         let board = Arc::new(Board {
             over: AtomicBool::new(false),
             tally: Mutex::default(),
@@ -93,7 +106,7 @@ impl Load {
         let mut set = JoinSet::new();
         for task in 0..tasks {
             let client = TestServiceClient::new(channel.clone());
-            set.spawn(run(task, client, deadline, Arc::clone(&board)));
+            set.spawn(run(task, client, calls, deadline, Arc::clone(&board)));
         }
         Self { board, tasks: set }
     }
@@ -121,6 +134,7 @@ impl Load {
 async fn run(
     task: usize,
     mut client: TestServiceClient<Channel>,
+    calls: Calls,
     deadline: Option<Duration>,
     board: Arc<Board>,
 ) {
@@ -129,6 +143,7 @@ async fn run(
         let began = Instant::now();
         lock(&board.open)[task] = Some(began);
         let answer = match turn % 3 {
+            _ if calls == Calls::Small => unary(&mut client, 64, deadline).await,
             0 => unary(&mut client, 64, deadline).await,
             1 => unary(&mut client, LARGE, deadline).await,
             _ => stream(&mut client, deadline).await,

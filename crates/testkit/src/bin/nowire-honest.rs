@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use nowire_grpc::{CarrierPolicy, Channel, Endpoint, Server};
 use nowire_interop::proto::testing::Empty;
 use nowire_interop::proto::testing::test_service_client::TestServiceClient;
-use nowire_testkit::{Load, panics, serve, warnings, watch};
+use nowire_testkit::{Calls, Load, panics, serve, warnings, watch};
 
 /// Serves or calls and answers questions, in lines, until its input ends.
 #[derive(Parser)]
@@ -33,9 +33,6 @@ enum Role {
     Serve {
         /// Where to serve.
         address: String,
-        /// Most connections at a time.
-        #[arg(long)]
-        max_connections: Option<usize>,
     },
     /// Makes calls of every kind. Answers `tally`; at `rest` it drops the
     /// channel and at `work` it begins again.
@@ -48,6 +45,9 @@ enum Role {
         /// Deadline of each call.
         #[arg(long)]
         deadline_ms: Option<u64>,
+        /// Make small calls only.
+        #[arg(long)]
+        small: bool,
     },
     /// Connects many times, makes a call on each connection and then does
     /// nothing. Says `idle`.
@@ -71,14 +71,8 @@ fn main() -> anyhow::Result<()> {
 async fn run(options: Options) -> anyhow::Result<()> {
     let mut lines = input();
     match &options.role {
-        Role::Serve {
-            address,
-            max_connections,
-        } => {
-            let address = serve(address, |server| {
-                settings(server, &options, *max_connections)
-            })
-            .await?;
+        Role::Serve { address } => {
+            let address = serve(address, |server| settings(server, &options)).await?;
             println!("serving {address}");
             while let Some(line) = lines.recv().await {
                 common(&line);
@@ -88,10 +82,12 @@ async fn run(options: Options) -> anyhow::Result<()> {
             address,
             tasks,
             deadline_ms,
+            small,
         } => {
             let endpoint = endpoint(address, &options)?;
             let deadline = deadline_ms.map(Duration::from_millis);
-            let begin = || Load::start(&endpoint.connect_lazy(), *tasks, deadline);
+            let calls = if *small { Calls::Small } else { Calls::All };
+            let begin = || Load::start(&endpoint.connect_lazy(), calls, *tasks, deadline);
             let mut load = Some(begin());
             while let Some(line) = lines.recv().await {
                 match line.as_str() {
@@ -157,16 +153,13 @@ fn input() -> tokio::sync::mpsc::UnboundedReceiver<String> {
     lines
 }
 
-fn settings(server: Server, options: &Options, max_connections: Option<usize>) -> Server {
+fn settings(server: Server, options: &Options) -> Server {
     let keep_alive = options.keep_alive_ms.map(Duration::from_millis);
     server
         .http2_keepalive_interval(keep_alive)
         .http2_keepalive_timeout(keep_alive)
         .memory_options(|listen| {
             listen.runtime_dir = Some(options.runtime_dir.clone());
-            if let Some(max_connections) = max_connections {
-                listen.max_connections = max_connections;
-            }
             if let Some(window_bytes) = options.window_bytes {
                 listen.window_bytes = window_bytes;
             }
