@@ -3,6 +3,10 @@
 # Needs python3 with venv, and PyPI on the first run. All it leaves lies under target/.
 set -eu
 cd "$(dirname "$0")/../../.."
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    echo "not run: python3 with the modules venv and ensurepip is not here" >&2
+    exit 1
+fi
 cargo build -p nowire-interop --bins
 
 work=${CARGO_TARGET_DIR:-target}/interop-python
