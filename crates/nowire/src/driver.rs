@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ use tokio::time::Sleep;
 use crate::cell::StreamCell;
 use crate::connection::Connection;
 use crate::error::ConnectionError;
-use crate::looking::LOOKS;
+use crate::looking::{LOOKS, yield_now};
 use crate::receiving::Rx;
 use crate::shared::Shared;
 use crate::stream::Incoming;
@@ -384,7 +384,11 @@ impl Driver {
                 BURST / 4
             };
             let in_burst = now.duration_since(*looking_since.get_or_insert(now));
-            if !shared.is_driver_alone() || in_burst >= burst {
+            if !shared.is_driver_alone() {
+                shared.requeue(cx);
+                return Ok(Poll::Pending);
+            }
+            if in_burst >= burst {
                 yield_now(cx);
                 return Ok(Poll::Pending);
             }
@@ -430,14 +434,6 @@ impl Future for Driver {
         }
         Poll::Ready(())
     }
-}
-
-/// Lets the executor run other tasks and look at its sockets before this task
-/// gets its next turn.
-fn yield_now(cx: &mut Context<'_>) {
-    // Only the first poll of the future matters: it puts the waker where the
-    // executor wakes it after its next look at the system.
-    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// Counts a handler that runs in a task of its own, while it lives.

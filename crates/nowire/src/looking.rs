@@ -1,6 +1,8 @@
 //! Waiting for what comes in: by looking at the ring, or by leaving it to the
 //! driver.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -149,10 +151,29 @@ impl Shared {
         Hot::count() <= 1 && Waiting::count() <= 1 && self.handlers.load(Ordering::Relaxed) == 0
     }
 
+    /// Puts the calling task behind those that can run, for one which knows that
+    /// there are some.
+    pub(crate) fn requeue(&self, cx: &mut Context<'_>) {
+        if self.single_thread {
+            cx.waker().wake_by_ref();
+        } else {
+            // The same would have the executor wake another thread to help.
+            yield_now(cx);
+        }
+    }
+
     /// Progress that a doorbell can have been rung for.
     pub(crate) fn progress(&self, rx: &Rx) -> u64 {
         rx.consumer
             .taken()
             .wrapping_add(self.tx().producer.acknowledged())
     }
+}
+
+/// Lets the executor run other tasks and look at its sockets before the calling
+/// task gets its next turn.
+pub(crate) fn yield_now(cx: &mut Context<'_>) {
+    // Only the first poll of the future matters: it leaves the waker where the
+    // executor wakes it after its next look at the system.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

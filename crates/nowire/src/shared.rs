@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     piece_bytes: usize,
     pub(crate) outbox: OwnedSegment,
     pub(crate) inbox: PeerSegment,
+    /// The executor has one thread.
+    pub(crate) single_thread: bool,
     /// How many tasks may look at rings at the same time.
     pub(crate) lookers: usize,
     pub(crate) pool: Arc<Pool>,
@@ -91,6 +93,7 @@ impl Shared {
             piece_bytes: met.outbox_geometry.piece_bytes(),
             label,
             peer: met.peer,
+            single_thread: crate::wait::threads() == 1,
             lookers: crate::wait::lookers(),
             pool: Pool::new(met.inbox_geometry.piece_bytes()),
             tx: Mutex::new(Tx::new(met.outbox_geometry)),

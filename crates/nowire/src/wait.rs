@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::RuntimeFlavor;
+
 /// How a connection waits for its peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Wait {
@@ -154,9 +156,16 @@ impl Drop for Calling {
 pub(crate) fn lookers() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     let cores = *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let threads =
-        tokio::runtime::Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
-    cores.min(threads).saturating_sub(1).max(1)
+    cores.min(threads()).saturating_sub(1).max(1)
+}
+
+/// Threads of the runtime that runs this.
+pub(crate) fn threads() -> usize {
+    tokio::runtime::Handle::try_current().map_or(1, |runtime| match runtime.runtime_flavor() {
+        RuntimeFlavor::CurrentThread => 1,
+        // One worker is not all: blocking sections hand its tasks to others.
+        _ => runtime.metrics().num_workers().max(2),
+    })
 }
 
 #[cfg(test)]
