@@ -330,7 +330,8 @@ impl Driver {
                 rx.window.paid_off();
             }
             if !self.arrivals.is_empty() {
-                // Handlers may look at the ring themselves.
+                // Handlers may look at this ring, or call others and look at theirs.
+                rx.hot = None;
                 drop(rx);
                 self.begin_arrivals(cx);
                 match shared.try_rx() {
