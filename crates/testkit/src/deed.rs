@@ -9,8 +9,11 @@ use nowire_protocol::memory::{ReadMemory, WriteMemory};
 use nowire_protocol::ring::{Control, Outgoing};
 use nowire_protocol::stream::Side;
 
+use crate::blocks::{
+    head_only, late_answer, many_answers, message, ok_trailers, request_to, response_block,
+};
 use crate::hostile::{Failure, HostilePeer};
-use crate::lie::{head_only, late_answer, message, ok_trailers, request_to, response_block};
+use crate::odd;
 
 const UNARY: &[u8] = b"/grpc.testing.TestService/EmptyCall";
 const UPLOAD: &[u8] = b"/grpc.testing.TestService/StreamingInputCall";
@@ -46,6 +49,10 @@ pub enum Deed {
     GoAways,
     /// Server: sends more on streams whose trailers it has sent.
     Afterthoughts,
+    /// Client: asks for far more than it takes, which is nothing.
+    Greed,
+    /// Calls, or answers, as no client or server of good sense would.
+    Odd,
     /// Changes payloads while they are read.
     ChangingPayloads,
     /// Changes slots and payloads while they are read.
@@ -66,6 +73,8 @@ impl Deed {
         ("restless-words", Self::RestlessWords),
         ("go-aways", Self::GoAways),
         ("afterthoughts", Self::Afterthoughts),
+        ("greed", Self::Greed),
+        ("odd", Self::Odd),
         ("changing-payloads", Self::ChangingPayloads),
         ("changing-slots", Self::ChangingSlots),
     ];
@@ -82,12 +91,12 @@ impl Deed {
         named.map_or("", |(name, _)| name)
     }
 
-    /// Does it. Returns how often what it does was done; what it has sent stays
+    /// Does it, on the connection of this number. Returns how often what it does was done; what it has sent stays
     /// in the honest side's hands until the peer is dropped.
     ///
     /// # Errors
     /// If the honest side hung up, did not take part or lied.
-    pub fn run(self, peer: &mut HostilePeer) -> Result<u64, Failure> {
+    pub fn run(self, peer: &mut HostilePeer, round: u64) -> Result<u64, Failure> {
         match self {
             Self::Resets => resets(peer),
             Self::Crumbs => fill_windows(peer, 32, 1),
@@ -103,6 +112,8 @@ impl Deed {
                 answer(peer, stream)?;
                 afterthoughts(peer, stream)
             }),
+            Self::Greed => greed(peer),
+            Self::Odd => be_odd(peer, round),
             Self::ChangingPayloads => changing(peer, false),
             Self::ChangingSlots => changing(peer, true),
         }
@@ -390,6 +401,31 @@ fn place(geometry: Geometry, slots: bool, random: u64) -> usize {
     } else {
         geometry.data_offset() + pick % (geometry.data_bytes() as usize / 8) * 8
     }
+}
+
+/// One odd request; as a server, an odd answer to each call.
+fn be_odd(peer: &mut HostilePeer, round: u64) -> Result<u64, Failure> {
+    match peer.side() {
+        Side::Client => odd::request(peer, round).map(|()| 1),
+        Side::Server => serve_calls(peer, odd::answer),
+    }
+}
+
+fn greed(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    const STREAMS: u32 = 16;
+    peer.sync()?;
+    peer.freeze();
+    let (head, data) = (request_to(DUPLEX), many_answers(100, 1 << 20));
+    for index in 0..STREAMS {
+        let parts = Outgoing {
+            head: Some(&head),
+            data: Some(&data),
+            end: true,
+            ..Outgoing::default()
+        };
+        peer.send(StreamId { index, call: 1 }, &parts)?;
+    }
+    Ok(u64::from(STREAMS))
 }
 
 fn go_aways(peer: &mut HostilePeer) -> Result<u64, Failure> {

@@ -7,12 +7,15 @@
 //! of its own; `nowire-honest` is the honest side where it has to be one.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod deed;
 mod draft;
 mod hostile;
 mod house;
 mod lie;
+mod lies;
 mod load;
+mod odd;
 mod program;
 mod vitals;
 mod witness;

@@ -64,14 +64,14 @@ async fn main() -> anyhow::Result<()> {
     };
     println!("ready");
     let mut held = Vec::new();
-    for _ in 0..options.rounds {
+    for round in 0..options.rounds {
         let mut peer = match &listener {
             Some(listener) => HostilePeer::accept(listener).await?,
             None => HostilePeer::connect(&options.address, &options.runtime_dir).await?,
         };
         match (&options.lie, &options.deed) {
             (Some(name), _) => tell(name, options.moment, &mut peer)?,
-            (None, Some(name)) => act(name, &mut peer)?,
+            (None, Some(name)) => act(name, &mut peer, round.into())?,
             (None, None) => bail!("--lie or --deed is needed"),
         }
         if options.rounds == 1 {
@@ -97,9 +97,9 @@ fn tell(name: &str, moment: When, peer: &mut HostilePeer) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn act(name: &str, peer: &mut HostilePeer) -> anyhow::Result<()> {
+fn act(name: &str, peer: &mut HostilePeer, round: u64) -> anyhow::Result<()> {
     let deed = Deed::named(name).context("no such deed")?;
-    match deed.run(peer) {
+    match deed.run(peer, round) {
         Ok(times) => println!("did {times}"),
         Err(Failure::HungUp) => println!("hung up"),
         Err(failure) => return Err(failure.into()),

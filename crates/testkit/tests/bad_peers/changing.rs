@@ -11,7 +11,7 @@ use tonic::Request;
 use crate::scene::{HONEST, LIAR, PATIENCE, doer};
 
 fn a_changing_client(deed: Deed) {
-    const CONNECTIONS: u32 = 10;
+    const CONNECTIONS: u32 = 40;
     let house = House::new();
     house.serve(HONEST);
     let steady = house.steady(HONEST);
@@ -32,7 +32,7 @@ fn slots_that_a_client_changes_harm_nobody() {
 }
 
 fn a_changing_server(deed: Deed) {
-    const CALLS: u32 = 200;
+    const CALLS: u32 = 500;
     let house = House::new();
     house.serve(HONEST);
     let steady = house.steady(HONEST);

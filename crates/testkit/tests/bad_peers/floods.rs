@@ -54,6 +54,15 @@ fn a_window_filled_in_small_pieces_takes_little_more_memory_than_the_window() {
 }
 
 #[test]
+fn what_a_client_asks_for_and_never_takes_is_not_made() {
+    // 16 streams of 100 MiB.
+    let (_house, mut subject, _peer, before) = against_a_server(Deed::Greed, 16 << 10);
+    std::thread::sleep(Duration::from_millis(500));
+    subject.assert_grown_less(before, 64 * MIB);
+    subject.assert_no_panic();
+}
+
+#[test]
 fn a_client_that_never_reads_its_answers_is_cut_off() {
     let house = House::new();
     let mut subject = Subject::serve(&house, HONEST, 16 << 10);

@@ -65,3 +65,39 @@ fn a_call_is_answered_after_its_server_has_said_go_away() {
     // Each go-away ends its connection, and the next call makes another.
     assert_eq!(calls_to_a_server(Deed::GoAways, 20), []);
 }
+
+#[test]
+fn odd_requests_are_answered_or_refused() {
+    const REQUESTS: u32 = 80;
+    let house = House::new();
+    house.serve(HONEST);
+    let steady = house.steady(HONEST);
+    let peer = doer("client", HONEST, &house, Deed::Odd, REQUESTS);
+    peer.line("done");
+    steady.assert_served();
+    house.assert_no_panic();
+}
+
+#[test]
+fn odd_answers_end_their_calls() {
+    const CALLS: u32 = 80;
+    let house = House::new();
+    let _peer = doer("server", LIAR, &house, Deed::Odd, CALLS);
+    let mut client = TestServiceClient::new(house.channel(LIAR));
+    house.runtime().block_on(async {
+        let mut codes = Vec::new();
+        for _ in 0..CALLS {
+            let call = tokio::time::timeout(PATIENCE, client.empty_call(Empty {}));
+            let code = match call.await.expect("the call does not hang") {
+                Ok(_) => Code::Ok,
+                Err(status) => status.code(),
+            };
+            if !codes.contains(&code) {
+                codes.push(code);
+            }
+        }
+        // Whatever each of them is: the answers did come.
+        assert!(codes.len() > 4, "{codes:?}");
+    });
+    house.assert_no_panic();
+}
