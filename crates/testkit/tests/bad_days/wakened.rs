@@ -1,11 +1,13 @@
 //! Nobody sleeps through what it waits for, whatever the sizes, on whatever policy.
 
+use std::path::Path;
+
 use nowire_grpc::{CarrierPolicy, Channel, Endpoint, Wait};
 use nowire_interop::proto::testing::test_service_client::TestServiceClient;
 use nowire_interop::proto::testing::{
     Payload, ResponseParameters, StreamingInputCallRequest, StreamingOutputCallRequest,
 };
-use nowire_testkit::House;
+use nowire_testkit::{House, serve};
 
 use crate::scene::{PATIENCE, server};
 
@@ -63,25 +65,33 @@ async fn download(channel: Channel, size: usize) {
     assert_eq!(count, messages(size));
 }
 
+/// A channel to a server that streams.
+async fn channel_to(dir: &Path, wait: Wait) -> Channel {
+    Endpoint::from_static("nowire:stream")
+        .carrier(CarrierPolicy::Require)
+        .wait(wait)
+        .memory_options(|options| options.runtime_dir = Some(dir.to_owned()))
+        .connect()
+        .await
+        .expect("connected")
+}
+
 /// Streams both ways at the same time, in all sizes.
+async fn all_sizes(channel: Channel) {
+    for size in SIZES {
+        tokio::join!(
+            upload(channel.clone(), size),
+            download(channel.clone(), size)
+        );
+    }
+}
+
 fn streams_flow(wait: Wait) {
     let house = House::new();
     let _server = server(&house, &[], "nowire:stream");
-    let dir = house.dir().to_owned();
     house.runtime().block_on(async {
-        let channel = Endpoint::from_static("nowire:stream")
-            .carrier(CarrierPolicy::Require)
-            .wait(wait)
-            .memory_options(|options| options.runtime_dir = Some(dir))
-            .connect()
-            .await
-            .expect("connected");
-        for size in SIZES {
-            tokio::join!(
-                upload(channel.clone(), size),
-                download(channel.clone(), size)
-            );
-        }
+        let channel = channel_to(house.dir(), wait).await;
+        all_sizes(channel).await;
     });
     house.assert_no_panic();
 }
@@ -99,4 +109,26 @@ fn streams_of_all_sizes_flow_while_the_client_adapts() {
 #[test]
 fn streams_of_all_sizes_flow_while_the_client_spins() {
     streams_flow(Wait::Spin);
+}
+
+#[test]
+fn streams_of_all_sizes_flow_between_two_tasks_of_one_thread() {
+    for wait in [Wait::Park, Wait::Adaptive, Wait::Spin] {
+        let house = House::new();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let dir = house.dir().to_owned();
+            serve("nowire:stream", |server| {
+                let server = server.wait(wait);
+                server.memory_options(|options| options.runtime_dir = Some(dir))
+            })
+            .await
+            .expect("a free name");
+            all_sizes(channel_to(house.dir(), wait).await).await;
+        });
+        house.assert_no_panic();
+    }
 }
