@@ -1,0 +1,33 @@
+//! Messages and parts of them, for the tests.
+
+use proptest::prelude::*;
+
+use super::{HandshakeError, Header, Hello, VERSIONS};
+use crate::geometry::Geometry;
+
+pub(super) fn hello() -> Hello {
+    Hello {
+        versions: VERSIONS,
+        features: 0b101,
+        outbox: Geometry::DEFAULT,
+        streams: 100,
+        window_bytes: 65_536,
+        authority: "inventory".into(),
+        user_agent: "tests/1".into(),
+        target: "nowire:inventory".into(),
+    }
+}
+
+pub(super) fn split(message: &[u8]) -> (Result<Header, HandshakeError>, &[u8]) {
+    let (header, body) = message.split_first_chunk().expect("a whole header");
+    (Header::decode(header), body)
+}
+
+pub(super) fn geometry() -> impl Strategy<Value = Geometry> {
+    (3_u32..=16, 64_u32..=1 << 24)
+        .prop_map(|(log, lines)| Geometry::new(1 << log, lines * 64).expect("both are in range"))
+}
+
+pub(super) fn text() -> impl Strategy<Value = String> {
+    "[^\\pC]{0,80}"
+}
