@@ -5,11 +5,14 @@
 //! has its outbox to itself. The [lies](Lie) and [deeds](Deed) it can do are
 //! told by name to the program `nowire-hostile`, so that the liar is a process
 //! of its own; `nowire-honest` is the honest side where it has to be one.
+//!
+//! An [`ExampleServer`] runs an example as its reader would.
 #![forbid(unsafe_code)]
 
 mod blocks;
 mod deed;
 mod draft;
+mod example_server;
 mod hostile;
 mod house;
 mod lie;
@@ -22,6 +25,7 @@ mod witness;
 
 pub use deed::Deed;
 pub use draft::Draft;
+pub use example_server::ExampleServer;
 pub use hostile::{Failure, HostilePeer, Taken};
 pub use house::{House, Steady, connect, serve};
 pub use lie::{Lie, Moment};

@@ -16,7 +16,9 @@ use crate::scene::{Dice, PATIENCE};
 
 /// Nobody in this process has been called a liar: both sides are honest.
 fn assert_honest() {
-    assert_eq!(warnings(&format!("(pid {},", std::process::id())), [""; 0]);
+    let mut warnings = warnings(&format!("(pid {},", std::process::id()));
+    warnings.retain(|warning| warning.contains("misbehaved"));
+    assert_eq!(warnings, [""; 0]);
 }
 
 /// A server for so many streams, and a channel to it.
