@@ -1,77 +1,11 @@
 //! The example as its reader runs it.
 
-use std::fs::DirBuilder;
-use std::net::TcpListener;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output};
-use std::time::Duration;
+use nowire_testkit::ExampleServer;
 
 #[test]
 fn the_greeting_travels_through_shared_memory() {
-    let server = Server::start(env!("CARGO_BIN_EXE_hello-server"), &[]);
+    let server = ExampleServer::start(env!("CARGO_BIN_EXE_hello-server"), &[]);
     let output = server.ask(env!("CARGO_BIN_EXE_hello-client"), None, "memory");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("Hello, world!"), "{said}");
-}
-
-/// A server in a process of its own, and the directory it announces itself in.
-struct Server {
-    process: Child,
-    runtime_dir: PathBuf,
-    port: u16,
-}
-
-impl Server {
-    fn start(program: &str, options: &[&str]) -> Self {
-        let port = free_port();
-        let runtime_dir = std::env::temp_dir().join(format!("nowire-example-{port}"));
-        DirBuilder::new().mode(0o700).create(&runtime_dir).unwrap();
-        let process = Command::new(program)
-            .args(options)
-            .arg(format!("127.0.0.1:{port}"))
-            .env("NOWIRE_RUNTIME_DIR", &runtime_dir)
-            .spawn()
-            .unwrap();
-        Self {
-            process,
-            runtime_dir,
-            port,
-        }
-    }
-
-    /// Runs the client until it is answered over `carrier`: one that is quicker
-    /// than the server's announcement falls back, or finds nobody at all.
-    fn ask(&self, client: &str, nowire: Option<&str>, carrier: &str) -> Output {
-        let mut last = None;
-        for _ in 0..100 {
-            let mut command = Command::new(client);
-            command
-                .arg(format!("http://127.0.0.1:{}", self.port))
-                .env("NOWIRE_RUNTIME_DIR", &self.runtime_dir)
-                .env_remove("NOWIRE");
-            command.envs(nowire.map(|value| ("NOWIRE", value)));
-            let output = command.output().unwrap();
-            let said = String::from_utf8_lossy(&output.stdout);
-            if output.status.success() && said.contains(&format!("carried by {carrier}")) {
-                return output;
-            }
-            last = Some(output);
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("never answered over {carrier}: {last:?}");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.runtime_dir);
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
