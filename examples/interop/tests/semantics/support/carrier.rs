@@ -95,7 +95,7 @@ macro_rules! serve {
     ($on:expr, $server:ident => $router:expr) => {{
         let runtime_dir = tempfile::tempdir().expect("a directory can be made");
         #[allow(unused_mut, reason = "settings take the builder, services borrow it")]
-        let mut $server = $crate::carrier::builder(runtime_dir.path());
+        let mut $server = $crate::support::carrier::builder(runtime_dir.path());
         let bound = $router.bind("127.0.0.1:0").await.expect("a port is free");
         let address = format!("http://{}", bound.local_addr().expect("it is TCP"));
         let (shutdown, signal) = tokio::sync::oneshot::channel::<()>();
@@ -108,7 +108,7 @@ macro_rules! serve {
                 .await
                 .expect("the server serves");
         });
-        $crate::carrier::Running {
+        $crate::support::carrier::Running {
             on: $on,
             runtime_dir,
             address,
