@@ -9,7 +9,7 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use nowire::{Address, Connection, Listener, Met};
+use nowire::{AcceptError, Address, Connection, Listener, Met};
 use tokio::net::{TcpSocket, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
@@ -254,7 +254,7 @@ where
 async fn serve_memory<S, B>(
     settings: &Settings,
     service: PanicService<DeadlineService<S>>,
-    listener: Option<Listener>,
+    mut listener: Option<Listener>,
     stopped: watch::Receiver<bool>,
 ) where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
@@ -262,7 +262,9 @@ async fn serve_memory<S, B>(
     S::Error: Into<tower::BoxError> + Send + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<tower::BoxError>> + Send + 'static,
 {
-    let Some(listener) = listener else { return };
+    if listener.is_none() {
+        return;
+    }
     let mut drivers = JoinSet::new();
     let mut connections: HashMap<Id, Connection> = HashMap::new();
     let mut stopping = pin!(stop(stopped));
@@ -270,9 +272,12 @@ async fn serve_memory<S, B>(
         tokio::select! {
             () = &mut stopping => break,
             Some(ended) = drivers.join_next_with_id() => forget(&mut connections, ended),
-            met = listener.accept() => match met {
+            met = accept(listener.as_ref()) => match met {
                 Ok(met) => begin(settings, &service, met, &mut drivers, &mut connections),
-                Err(error) => tracing::debug!("a client was not accepted: {error}"),
+                Err(error) => {
+                    tracing::error!("new clients will use HTTP/2, those there are stay: {error}");
+                    listener = None;
+                }
             },
         }
     }
@@ -283,6 +288,14 @@ async fn serve_memory<S, B>(
     }
     while let Some(ended) = drivers.join_next_with_id().await {
         forget(&mut connections, ended);
+    }
+}
+
+/// The next client; none will come without a listener.
+async fn accept(listener: Option<&Listener>) -> Result<Met, AcceptError> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
     }
 }
 
