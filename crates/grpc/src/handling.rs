@@ -17,19 +17,24 @@ use crate::body::{ReceiverBody, Upload};
 use crate::deadline::BodySide;
 use crate::head::{self, RequestReader};
 
+type Place<S> = Pin<Box<Exchange<S, <S as Service<Request<Body>>>::Future>>>;
+
 /// Gives the calls of one connection to a service.
-pub(crate) struct Handler<S> {
+pub(crate) struct Handler<S: Service<Request<Body>>> {
     service: S,
     reader: RequestReader,
     peer: Arc<Peer>,
+    /// The place of the last call that was complete at once, for the next one.
+    spare: Option<Place<S>>,
 }
 
-impl<S> Handler<S> {
+impl<S: Service<Request<Body>>> Handler<S> {
     pub(crate) fn new(service: S, authority: &str, user_agent: &str, peer: Peer) -> Self {
         Self {
             service,
             reader: RequestReader::new(authority, user_agent),
             peer: Arc::new(peer),
+            spare: None,
         }
     }
 }
@@ -42,7 +47,7 @@ where
         + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<tower::BoxError>> + Send + 'static,
 {
-    fn begin(&mut self, call: Incoming) -> Handling {
+    fn begin(&mut self, call: Incoming, cx: Option<&mut Context<'_>>) -> Option<Handling> {
         let Incoming {
             head,
             sender,
@@ -52,19 +57,35 @@ where
             Ok(request) => request,
             Err(error) => {
                 receiver.cut_off(error.into());
-                return Box::pin(std::future::ready(()));
+                return None;
             }
         };
         request.extensions_mut().insert(Arc::clone(&self.peer));
         let request = request.map(|()| Body::new(ReceiverBody::new(receiver)));
-        let state = State::Ready {
-            service: self.service.clone(),
-            request: Some(request),
-        };
-        Box::pin(Exchange {
-            state,
+        let exchange = Exchange {
+            state: State::Ready {
+                service: self.service.clone(),
+                request: Some(request),
+            },
             sender: Some(sender),
-        })
+        };
+        let mut place = match self.spare.take() {
+            Some(mut place) => {
+                place.set(exchange);
+                place
+            }
+            None => Box::pin(exchange),
+        };
+        if cx.is_some_and(|cx| place.as_mut().poll(cx).is_ready()) {
+            let over = Exchange {
+                state: State::Over,
+                sender: None,
+            };
+            place.set(over);
+            self.spare = Some(place);
+            return None;
+        }
+        Some(place)
     }
 }
 

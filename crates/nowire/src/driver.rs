@@ -32,9 +32,9 @@ pub type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a server does with the calls that come.
 pub trait Accept: Send + 'static {
-    /// Begins a call. The future is polled once where the call was found, and
-    /// goes on in a task of its own if it is not complete by then.
-    fn begin(&mut self, call: Incoming) -> Handling;
+    /// Begins a call and, if there is a context, polls it once with it. What is
+    /// returned goes on in a task of its own; none if the call is complete.
+    fn begin(&mut self, call: Incoming, cx: Option<&mut Context<'_>>) -> Option<Handling>;
 }
 
 /// Pings for a connection whose peer is silent.
@@ -193,9 +193,7 @@ impl Driver {
             return;
         };
         let begun = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let mut handling = accept.begin(incoming);
-            let complete = self.apart == 0 && handling.as_mut().poll(cx).is_ready();
-            (!complete).then_some(handling)
+            accept.begin(incoming, (self.apart == 0).then_some(cx))
         }));
         self.apart = self.apart.saturating_sub(1);
         match begun {
