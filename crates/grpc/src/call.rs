@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use nowire::{Block, Connection, Receiver, ResetCode};
+use nowire::{Block, Connection, Receiver, ResetCode, Vacancy};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -24,6 +24,7 @@ enum State {
         connection: Connection,
         authority: Arc<str>,
         request: Option<Request<Body>>,
+        vacancy: Vacancy,
     },
     Waiting {
         upload: Option<Upload<Body>>,
@@ -38,6 +39,7 @@ impl Call {
                 connection,
                 authority,
                 request: Some(request),
+                vacancy: Vacancy::default(),
             },
         }
     }
@@ -55,10 +57,11 @@ impl Future for Call {
             connection,
             authority,
             request,
+            vacancy,
         } = &mut self.state
         {
-            let stream =
-                ready!(connection.poll_open(cx)).map_err(|error| status_of(&error.into()))?;
+            let stream = ready!(connection.poll_open(vacancy, cx))
+                .map_err(|error| status_of(&error.into()))?;
             let (parts, body) = request.take().ok_or_else(polled_again)?.into_parts();
             let mut block = Block::new();
             let written = head::write_request(&mut block, &parts, authority);

@@ -9,7 +9,7 @@ use nowire_protocol::stream::Side;
 
 use crate::driver::{Accept, Driver, KeepAlive};
 use crate::error::ConnectionError;
-use crate::shared::Shared;
+use crate::shared::{Shared, Vacancy};
 use crate::stream::{Receiver, Sender, Stream};
 use crate::wait::Wait;
 use crate::{Met, Peer};
@@ -93,11 +93,16 @@ impl Connection {
     }
 
     /// Opens a stream; pending while as many are open as the handshake allowed.
+    /// `vacancy` is new for each stream and keeps the caller's place in the queue.
     ///
     /// # Errors
     /// If the connection is over, or the server takes no further calls.
-    pub fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<Stream, ConnectionError>> {
-        self.shared().poll_open(cx).map_ok(|cell| Stream {
+    pub fn poll_open(
+        &self,
+        vacancy: &mut Vacancy,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Stream, ConnectionError>> {
+        self.shared().poll_open(vacancy, cx).map_ok(|cell| Stream {
             sender: Sender::new(self.clone(), Arc::clone(&cell)),
             receiver: Receiver::new(self.clone(), cell),
         })

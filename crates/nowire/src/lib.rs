@@ -46,6 +46,7 @@ pub use nowire_protocol::frame::{ResetCode, StreamId};
 pub use nowire_protocol::head::Block;
 pub use peer::Peer;
 pub use runtime_dir::{RuntimeDirError, runtime_dir};
+pub use shared::Vacancy;
 pub use stream::{Incoming, Receiver, Sender, Sending, Stream};
 pub use trust::Trust;
 pub use wait::Wait;

@@ -8,6 +8,8 @@
 //! the driver waits for the doorbell; while it is up, either a task is looking
 //! (`Rx::lookers`) or the driver is hot and will be polled again.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,6 +19,8 @@ use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{ResetCode, StreamId};
 use nowire_protocol::stream::{Inbound, Outbound, Side};
 use tokio::net::UnixStream;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::cell::StreamCell;
 use crate::error::{ConnectionError, StreamError};
@@ -56,12 +60,19 @@ pub(crate) struct Shared {
     tx: Mutex<Tx>,
     rx: Mutex<Rx>,
     table: Mutex<Table>,
+    /// Client: told of each stream that may be opened again.
+    vacancies: Arc<Notify>,
     pub(crate) arrivals: Mutex<Vec<Arc<StreamCell>>>,
     driver: Mutex<Option<Waker>>,
     /// Somebody waits for room in the ring.
     pub(crate) room_wanted: AtomicBool,
     _charge: crate::budget::Charge,
 }
+
+/// A place in the queue of those who want to open a stream; given up when
+/// dropped.
+#[derive(Debug, Default)]
+pub struct Vacancy(Option<Pin<Box<OwnedNotified>>>);
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -99,6 +110,7 @@ impl Shared {
             tx: Mutex::new(Tx::new(met.outbox_geometry)),
             rx: Mutex::new(Rx::new(met.inbox_geometry, wait)),
             table: Mutex::new(Table::new(met.streams)),
+            vacancies: Arc::new(Notify::new()),
             arrivals: Mutex::new(Vec::new()),
             driver: Mutex::new(None),
             room_wanted: AtomicBool::new(false),
@@ -141,34 +153,45 @@ impl Shared {
     /// Client: opens a stream, when one of the allowed number is free.
     pub(crate) fn poll_open(
         &self,
+        vacancy: &mut Vacancy,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Arc<StreamCell>, ConnectionError>> {
+        loop {
+            if let Some(opened) = self.try_open() {
+                vacancy.0 = None;
+                return Poll::Ready(opened);
+            }
+            let waiting = vacancy
+                .0
+                .get_or_insert_with(|| Box::pin(Arc::clone(&self.vacancies).notified_owned()));
+            if waiting.as_mut().poll(cx).is_ready() {
+                vacancy.0 = None;
+                continue;
+            }
+            // One may have become free before we were in the queue.
+            return match self.try_open() {
+                Some(opened) => {
+                    vacancy.0 = None;
+                    Poll::Ready(opened)
+                }
+                None => Poll::Pending,
+            };
+        }
+    }
+
+    /// None while as many streams are open as may be.
+    fn try_open(&self) -> Option<Result<Arc<StreamCell>, ConnectionError>> {
         if let Some(over) = self.over.get() {
-            return Poll::Ready(Err(over.clone()));
+            return Some(Err(over.clone()));
         }
         if self.draining.load(Ordering::Acquire) {
-            return Poll::Ready(Err(ConnectionError::GoingAway { peer: self.label() }));
+            return Some(Err(ConnectionError::GoingAway { peer: self.label() }));
         }
-        let mut table = self.table();
-        match table.open_next(|id| self.new_cell(id)) {
-            Some(cell) => {
-                drop(table);
-                // The connection may have ended between the look and the entry.
-                match self.over.get() {
-                    Some(over) => Poll::Ready(Err(over.clone())),
-                    None => Poll::Ready(Ok(cell)),
-                }
-            }
-            None => {
-                if !table
-                    .waiters
-                    .iter()
-                    .any(|waiter| waiter.will_wake(cx.waker()))
-                {
-                    table.waiters.push(cx.waker().clone());
-                }
-                Poll::Pending
-            }
+        let cell = self.table().open_next(|id| self.new_cell(id))?;
+        // The connection may have ended between the look and the entry.
+        match self.over.get() {
+            Some(over) => Some(Err(over.clone())),
+            None => Some(Ok(cell)),
         }
     }
 
@@ -201,10 +224,11 @@ impl Shared {
         if self.side == Side::Client {
             table.vacate(stream);
         }
-        let waiters = std::mem::take(&mut table.waiters);
         let last = table.open() == 0;
         drop(table);
-        waiters.into_iter().for_each(Waker::wake);
+        if self.side == Side::Client {
+            self.vacancies.notify_one();
+        }
         if last && self.draining.load(Ordering::Acquire) {
             self.wake_driver();
         }
@@ -233,14 +257,14 @@ impl Shared {
             }
             let mut table = self.table();
             let cells = table.close_all();
-            let mut wakers = std::mem::take(&mut table.waiters);
             drop(table);
             for cell in cells {
                 cell.fail(StreamError::Connection(error.clone()));
             }
             self.room_wanted.store(false, Ordering::Relaxed);
-            wakers.extend(self.tx().room_waiters.drain(..).map(|(waker, _)| waker));
-            wakers.into_iter().for_each(Waker::wake);
+            self.vacancies.notify_waiters();
+            let waiters = std::mem::take(&mut self.tx().room_waiters);
+            waiters.into_iter().for_each(|(waker, _)| waker.wake());
             // Shows the peer our end at once, however long streams keep this alive.
             let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
             self.wake_driver();

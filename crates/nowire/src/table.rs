@@ -1,7 +1,6 @@
 //! The streams open on one connection, by their index.
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::StreamId;
@@ -19,8 +18,6 @@ pub(crate) struct Table {
     free: Vec<u32>,
     limit: u32,
     open: usize,
-    /// Tasks that wait for an index to become free.
-    pub(crate) waiters: Vec<Waker>,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +44,6 @@ impl Table {
             free: Vec::new(),
             limit,
             open: 0,
-            waiters: Vec::new(),
         }
     }
 
