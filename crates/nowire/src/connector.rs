@@ -269,6 +269,7 @@ async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, Connect
         authority: options.authority,
         user_agent: options.user_agent,
         target: stem,
+        heap: None,
     };
     let message = hello.encode().map_err(ConnectError::Options)?;
     let exchange = Exchange::new(socket).map_err(io)?;

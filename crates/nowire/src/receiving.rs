@@ -145,6 +145,12 @@ impl Shared {
                 token,
                 answer: true,
             } => Err(PeerMisbehaved::Ping(token)),
+            // Of native calls, which this connection does not carry.
+            native @ (Frame::Call(_)
+            | Frame::Reply(_)
+            | Frame::Segment { .. }
+            | Frame::Retire { .. }
+            | Frame::Release(_)) => Err(PeerMisbehaved::Kind(native.kind())),
         };
         result.map_err(|what| self.misbehaved(what))?;
         rx.consumer.advance(&self.outbox, payload_bytes);

@@ -196,6 +196,7 @@ async fn shake_hands(
         outbox: options.outbox,
         streams,
         window_bytes: options.window_bytes,
+        heap: None,
     };
     let sent = exchange
         .send(&welcome.encode()?, Some(outbox.descriptor()))

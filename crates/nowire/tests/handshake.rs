@@ -126,6 +126,7 @@ fn hello() -> Hello {
         authority: String::new(),
         user_agent: String::new(),
         target: STEM.into(),
+        heap: None,
     }
 }
 
@@ -437,6 +438,7 @@ fn welcome() -> Welcome {
         outbox: Geometry::SMALLEST,
         streams: 1,
         window_bytes: 1,
+        heap: None,
     }
 }
 

@@ -7,6 +7,11 @@
 //! reset  stamp  kind  0      0        index   call    code    0
 //! goaway stamp  kind  0      0        0       0       0       0
 //! ping   stamp  kind  flags  0        0       0       token (8 bytes)
+//! call   stamp  kind  flags  method   index   call    timeout 0       page    bytes   inline value
+//! reply  stamp  kind  flags  status   index   call    0       0       page    bytes   inline value
+//! segm.  stamp  kind  0      0        0       0       page    pages   0       0
+//! retire stamp  kind  0      0        0       0       page    0       0       0
+//! releas stamp  kind  count  0        0       0       pages, up to 12 of 4 bytes
 //! ```
 //! All numbers are little-endian. `stamp` is written last and makes the frame
 //! valid; `offset` is where the payload starts in the data area unless the flag
@@ -14,9 +19,18 @@
 //! are the lengths in bytes of the header block, the message data and the
 //! trailer block, which follow one another in that order.
 
+mod native;
+
 use std::fmt;
 
+use crate::geometry::Geometry;
 use crate::misbehaved::PeerMisbehaved;
+
+pub(crate) use native::segment_words;
+pub use native::{
+    KIND_CALL, KIND_RELEASE, KIND_REPLY, KIND_RETIRE, KIND_SEGMENT, Message, MessageKind, Pages,
+    RELEASE_PAGES,
+};
 
 /// Kind number of a [`Frame::Parts`].
 pub const KIND_PARTS: u8 = 1;
@@ -143,6 +157,44 @@ pub enum Frame {
         /// Whether this is the answer.
         answer: bool,
     },
+    /// A native call, or one more item of its request.
+    Call(Message),
+    /// An item of the reply to a native call, or the reply that ends it.
+    Reply(Message),
+    /// The sender's heap has grown; the descriptor of the new segment was sent on
+    /// the control socket before.
+    Segment {
+        /// Page of the heap at which the segment begins.
+        page: u32,
+        /// Its length in pages; not 0, and the last has a number.
+        pages: u32,
+    },
+    /// The sender gives back a segment of its heap. Nothing in it may still be
+    /// read by the receiver.
+    Retire {
+        /// Page of the heap at which the segment begins.
+        page: u32,
+    },
+    /// The sender no longer reads these scopes of the receiver's heap.
+    Release(Pages),
+}
+
+impl Frame {
+    /// Its kind number.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::Parts(_) => KIND_PARTS,
+            Self::Credit { .. } => KIND_CREDIT,
+            Self::Reset { .. } => KIND_RESET,
+            Self::GoAway => KIND_GO_AWAY,
+            Self::Ping { .. } => KIND_PING,
+            Self::Call(_) => KIND_CALL,
+            Self::Reply(_) => KIND_REPLY,
+            Self::Segment { .. } => KIND_SEGMENT,
+            Self::Retire { .. } => KIND_RETIRE,
+            Self::Release(_) => KIND_RELEASE,
+        }
+    }
 }
 
 /// Header block, data and trailers of one call, as far as one frame carries them.
@@ -195,11 +247,24 @@ pub(crate) fn slot_words(
 }
 
 /// Reads and checks the copy of a slot.
+///
+/// Calls and replies are read where this is called from, as nothing else about
+/// them costs as much as a call of a function would.
+#[inline]
 pub(crate) fn read_slot(
     words: &[u64; SLOT_WORDS],
-    data_bytes: u32,
-    piece_bytes: usize,
+    geometry: Geometry,
 ) -> Result<Frame, PeerMisbehaved> {
+    match (words[0] >> 32) as u8 {
+        KIND_CALL => Message::from_words(MessageKind::Call, words).map(Frame::Call),
+        KIND_REPLY => Message::from_words(MessageKind::Reply, words).map(Frame::Reply),
+        _ => read_other(words, geometry),
+    }
+}
+
+#[inline(never)]
+fn read_other(words: &[u64; SLOT_WORDS], geometry: Geometry) -> Result<Frame, PeerMisbehaved> {
+    let (data_bytes, piece_bytes) = (geometry.data_bytes(), geometry.piece_bytes());
     let kind = (words[0] >> 32) as u8;
     let flags = (words[0] >> 40) as u8;
     let (index, call) = halves(words[1]);
@@ -228,6 +293,15 @@ pub(crate) fn read_slot(
                 answer: flags & FLAG_ANSWER != 0,
             });
         }
+        KIND_SEGMENT => {
+            let (page, pages) = native::read_segment(kind, words)?;
+            return Ok(Frame::Segment { page, pages });
+        }
+        KIND_RETIRE => {
+            let (page, _) = native::read_segment(kind, words)?;
+            return Ok(Frame::Retire { page });
+        }
+        KIND_RELEASE => return Pages::from_words(words).map(Frame::Release),
         _ => return Err(PeerMisbehaved::Kind(kind)),
     }
     let known = FLAG_HEAD | FLAG_DATA | FLAG_TAIL | FLAG_END | FLAG_INLINE;
@@ -284,10 +358,12 @@ pub(crate) fn read_slot(
     }))
 }
 
+#[inline]
 fn pair(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
 }
 
+#[inline]
 fn halves(word: u64) -> (u32, u32) {
     (word as u32, (word >> 32) as u32)
 }

@@ -103,11 +103,13 @@ impl Geometry {
     }
 
     /// Number of slots in the ring, a power of two.
+    #[inline]
     pub fn ring_slots(self) -> u32 {
         self.ring_slots
     }
 
     /// Size of the data area in bytes.
+    #[inline]
     pub fn data_bytes(self) -> u32 {
         self.data_bytes
     }
@@ -135,15 +137,24 @@ impl Geometry {
     }
 
     /// Offset of the slot that holds frame number `sequence`.
+    #[inline]
     pub(crate) fn slot_offset(self, sequence: u64) -> usize {
-        let index = (sequence % u64::from(self.ring_slots)) as usize;
-        RING_OFFSET + index * SLOT_BYTES
+        RING_OFFSET + self.slot_index(sequence) * SLOT_BYTES
+    }
+
+    /// The index of the slot that holds frame number `sequence`.
+    #[inline]
+    pub(crate) fn slot_index(self, sequence: u64) -> usize {
+        // The number of slots is a power of two, which no compiler knows: a
+        // division would cost as much as all the rest of a frame.
+        (sequence & u64::from(self.ring_slots - 1)) as usize
     }
 
     /// The stamp that marks frame number `sequence` as written: the number of
     /// the ring's turn, from 1.
+    #[inline]
     pub(crate) fn stamp(self, sequence: u64) -> u32 {
-        (sequence / u64::from(self.ring_slots)).wrapping_add(1) as u32
+        (sequence >> self.ring_slots.trailing_zeros()).wrapping_add(1) as u32
     }
 }
 

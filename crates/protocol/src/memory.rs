@@ -26,6 +26,21 @@ pub trait ReadMemory {
     /// # Panics
     /// If the range does not lie inside the segment.
     fn copy_out(&self, offset: usize, into: &mut [u8]);
+
+    /// Loads `N` words one after another, from `offset` on, a multiple of 8.
+    /// Each is whole; what the peer stores meanwhile may be in some of them.
+    ///
+    /// # Panics
+    /// If the words do not lie inside the segment.
+    #[inline]
+    fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
+        std::array::from_fn(|i| self.load(offset + i * 8, Ordering::Relaxed))
+    }
+
+    /// Says that the cache line at `offset` will be read soon. Does nothing where
+    /// there is nothing to be done, also if the line is outside the segment.
+    #[inline]
+    fn prefetch(&self, _offset: usize) {}
 }
 
 /// Memory this side owns: nobody else can write it.
@@ -41,33 +56,65 @@ pub trait WriteMemory: ReadMemory {
     /// # Panics
     /// If the range does not lie inside the segment.
     fn copy_in(&self, offset: usize, from: &[u8]);
+
+    /// Stores words one after another, from `offset` on, a multiple of 8.
+    ///
+    /// # Panics
+    /// If the words do not lie inside the segment.
+    #[inline]
+    fn store_words<const N: usize>(&self, offset: usize, words: [u64; N]) {
+        for (i, word) in words.into_iter().enumerate() {
+            self.store(offset + i * 8, word, Ordering::Relaxed);
+        }
+    }
 }
 
 impl<M: Deref<Target: ReadMemory>> ReadMemory for M {
+    #[inline]
     fn size_bytes(&self) -> usize {
         (**self).size_bytes()
     }
 
+    #[inline]
     fn load(&self, offset: usize, order: Ordering) -> u64 {
         (**self).load(offset, order)
     }
 
+    #[inline]
     fn copy_out(&self, offset: usize, into: &mut [u8]) {
         (**self).copy_out(offset, into);
+    }
+
+    #[inline]
+    fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
+        (**self).load_words(offset)
+    }
+
+    #[inline]
+    fn prefetch(&self, offset: usize) {
+        (**self).prefetch(offset);
     }
 }
 
 impl<M: Deref<Target: WriteMemory>> WriteMemory for M {
+    #[inline]
     fn store(&self, offset: usize, value: u64, order: Ordering) {
         (**self).store(offset, value, order);
     }
 
+    #[inline]
     fn copy_in(&self, offset: usize, from: &[u8]) {
         (**self).copy_in(offset, from);
+    }
+
+    #[inline]
+    fn store_words<const N: usize>(&self, offset: usize, words: [u64; N]) {
+        (**self).store_words(offset, words);
     }
 }
 
 /// Orders every earlier store before every later load, on this side.
+#[inline]
 pub(crate) fn full_fence() {
     #[cfg(loom)]
     loom::sync::atomic::fence(Ordering::SeqCst);

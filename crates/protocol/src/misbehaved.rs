@@ -15,7 +15,7 @@ pub enum PeerMisbehaved {
         /// The stamp a written slot would bear.
         expected: u32,
     },
-    /// A frame of a kind that does not exist.
+    /// A frame of a kind that does not exist, or not on such a connection.
     #[error("frame of unknown kind {0}")]
     Kind(u8),
     /// Flags that the kind of frame does not have, or that contradict each other.
@@ -25,6 +25,29 @@ pub enum PeerMisbehaved {
         kind: u8,
         /// The flags it bore.
         flags: u8,
+    },
+    /// Something in a place of the frame where nothing may be.
+    #[error("frame of kind {kind} with something where zeros are due")]
+    Reserved {
+        /// Kind of the frame.
+        kind: u8,
+    },
+    /// A segment of a heap without pages, or with more than can be numbered.
+    #[error("segment of {pages} pages at page {page}")]
+    Segment {
+        /// Alleged first page.
+        page: u32,
+        /// Alleged number of pages.
+        pages: u32,
+    },
+    /// A page of a heap that is not what the frame says it is: not the beginning
+    /// of a segment or of a scope, or not in the state that the frame supposes.
+    #[error("page {page} of the heap: {what}")]
+    Page {
+        /// The alleged page.
+        page: u32,
+        /// What was wrong.
+        what: &'static str,
     },
     /// A payload that does not lie in the data area, or is longer than a piece.
     #[error("payload of {bytes} bytes at {offset} in a data area of {data_bytes}")]

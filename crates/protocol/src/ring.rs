@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering;
 
 use crate::frame::{
     self, FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, Frame, INLINE_BYTES,
-    INLINE_WORD, KIND_CREDIT, KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET, Parts, Place,
-    ResetCode, SLOT_WORDS, StreamId,
+    INLINE_WORD, KIND_CREDIT, KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET, KIND_RETIRE,
+    KIND_SEGMENT, Message, MessageKind, Pages, Parts, Place, ResetCode, SLOT_WORDS, StreamId,
 };
 use crate::geometry::{CURSOR_OFFSET, Geometry, SLOT_BYTES};
 use crate::memory::{ReadMemory, WriteMemory};
@@ -82,6 +82,21 @@ pub enum Control {
         /// Whether this is the answer.
         answer: bool,
     },
+    /// See [`Frame::Segment`].
+    Segment {
+        /// Page of the heap at which the segment begins.
+        page: u32,
+        /// Its length in pages; not 0.
+        pages: u32,
+    },
+    /// See [`Frame::Retire`].
+    Retire {
+        /// Page of the heap at which the segment begins.
+        page: u32,
+    },
+    /// See [`Frame::Release`]. Without pages there is nothing to say, and nothing
+    /// is written.
+    Release(Pages),
 }
 
 /// The writing end: state of the owner of the outbox.
@@ -150,8 +165,7 @@ impl Producer {
         let lengths =
             [parts.head, parts.data, parts.tail].map(|part| part.map_or(0, <[u8]>::len) as u32);
         let pieces = [parts.head, parts.data, parts.tail].into_iter().flatten();
-        // Leaves slots for control frames: credit must flow while data waits.
-        let reserve = u64::from(self.geometry.ring_slots() / 8);
+        let reserve = self.reserve();
         if bytes <= INLINE_BYTES {
             if !self.has_room(peer, reserve, 0)? {
                 return Ok(false);
@@ -199,6 +213,29 @@ impl Producer {
         Ok(true)
     }
 
+    /// Writes a native call or a reply to one; false if there is no room now.
+    ///
+    /// # Errors
+    /// If the peer's cursor is a lie.
+    ///
+    /// # Panics
+    /// In debug builds, if the message has flags that its kind does not have, or
+    /// is a reply with a timeout.
+    #[inline]
+    pub fn push_message(
+        &mut self,
+        outbox: &impl WriteMemory,
+        peer: &impl ReadMemory,
+        kind: MessageKind,
+        message: &Message,
+    ) -> Result<bool, PeerMisbehaved> {
+        if !self.has_room_for_message(peer)? {
+            return Ok(false);
+        }
+        self.publish_slot(outbox, message.to_words(kind));
+        Ok(true)
+    }
+
     /// Writes a frame without payload; false if there is no room now.
     ///
     /// # Errors
@@ -221,6 +258,14 @@ impl Producer {
                 frame::slot_words(KIND_RESET, 0, stream, [code.to_wire(), 0, 0, 0])
             }
             Control::GoAway => frame::slot_words(KIND_GO_AWAY, 0, none, [0; 4]),
+            Control::Segment { page, pages } => frame::segment_words(KIND_SEGMENT, page, pages),
+            Control::Retire { page } => frame::segment_words(KIND_RETIRE, page, 0),
+            Control::Release(pages) => {
+                if !pages.is_empty() {
+                    self.publish_slot(outbox, pages.to_words());
+                }
+                return Ok(true);
+            }
             Control::Ping { token, answer } => {
                 let flags = if answer { FLAG_ANSWER } else { 0 };
                 frame::slot_words(
@@ -251,9 +296,25 @@ impl Producer {
     pub fn has_room_for_piece(&mut self, peer: &impl ReadMemory) -> Result<bool, PeerMisbehaved> {
         // A gap at the end of the area is shorter than the piece that caused it.
         let piece = self.geometry.piece_bytes().next_multiple_of(SLOT_BYTES) as u64;
-        self.has_room(peer, u64::from(self.geometry.ring_slots() / 8), 2 * piece)
+        self.has_room(peer, self.reserve(), 2 * piece)
     }
 
+    /// Whether a call or a reply would find room.
+    ///
+    /// # Errors
+    /// If the peer's cursor is a lie.
+    #[inline]
+    pub fn has_room_for_message(&mut self, peer: &impl ReadMemory) -> Result<bool, PeerMisbehaved> {
+        self.has_room(peer, self.reserve(), 0)
+    }
+
+    /// Slots left to control frames: credit must flow while data waits.
+    #[inline]
+    fn reserve(&self) -> u64 {
+        u64::from(self.geometry.ring_slots() / 8)
+    }
+
+    #[inline]
     fn has_room(
         &mut self,
         peer: &impl ReadMemory,
@@ -267,6 +328,7 @@ impl Producer {
         Ok(self.fits(reserve, data))
     }
 
+    #[inline]
     fn fits(&self, reserve: u64, data: u64) -> bool {
         let slots = u64::from(self.geometry.ring_slots()) - (self.sent - self.acknowledged);
         let free =
@@ -285,13 +347,14 @@ impl Producer {
             });
         }
         if found > self.acknowledged {
-            let last = (found - 1) % u64::from(self.geometry.ring_slots());
-            self.data_acknowledged = self.data_after[last as usize];
+            self.data_acknowledged = self.data_after[self.geometry.slot_index(found - 1)];
             self.acknowledged = found;
         }
         Ok(())
     }
 
+    /// Writes a slot with as much of its second half as is `inline`; the rest of
+    /// it stays as it is.
     fn publish(&mut self, outbox: &impl WriteMemory, words: [u64; INLINE_WORD], inline: &[u8]) {
         let at = self.geometry.slot_offset(self.sent);
         for (i, bytes) in inline.chunks(8).enumerate() {
@@ -303,14 +366,27 @@ impl Producer {
                 Ordering::Relaxed,
             );
         }
-        for (i, word) in words.iter().enumerate().skip(1) {
-            outbox.store(at + i * 8, *word, Ordering::Relaxed);
-        }
+        let [first, rest @ ..] = words;
+        outbox.store_words(at + 8, rest);
+        self.stamp(outbox, at, first);
+    }
+
+    /// Writes a whole slot.
+    #[inline]
+    fn publish_slot(&mut self, outbox: &impl WriteMemory, words: [u64; SLOT_WORDS]) {
+        let at = self.geometry.slot_offset(self.sent);
+        let [first, rest @ ..] = words;
+        outbox.store_words(at + 8, rest);
+        self.stamp(outbox, at, first);
+    }
+
+    /// Writes the first word of the slot `at`, which makes it a frame.
+    #[inline]
+    fn stamp(&mut self, outbox: &impl WriteMemory, at: usize, first: u64) {
         let stamp = u64::from(self.geometry.stamp(self.sent));
         // SYNC: pairs with the acquire load in `Consumer::peek` (rule 2).
-        outbox.store(at, words[0] | stamp, Ordering::Release);
-        let index = (self.sent % u64::from(self.geometry.ring_slots())) as usize;
-        self.data_after[index] = self.data_sent;
+        outbox.store(at, first | stamp, Ordering::Release);
+        self.data_after[self.geometry.slot_index(self.sent)] = self.data_sent;
         self.sent += 1;
     }
 }
@@ -349,6 +425,7 @@ impl Consumer {
     }
 
     /// Whether a frame is there, without looking into it.
+    #[inline]
     pub fn is_ready(&self, peer: &impl ReadMemory) -> bool {
         let word = peer.load(self.geometry.slot_offset(self.taken), Ordering::Relaxed);
         word as u32 == self.geometry.stamp(self.taken)
@@ -359,6 +436,7 @@ impl Consumer {
     ///
     /// # Errors
     /// If what is there is not a frame.
+    #[inline]
     pub fn peek(&self, peer: &impl ReadMemory) -> Result<Option<Frame>, PeerMisbehaved> {
         let at = self.geometry.slot_offset(self.taken);
         // SYNC: pairs with the release store in `Producer::publish` (rule 2).
@@ -369,23 +447,22 @@ impl Consumer {
             if found == expected.wrapping_sub(1) {
                 return Ok(None);
             }
-            let slot = (self.taken % u64::from(self.geometry.ring_slots())) as u32;
-            return Err(PeerMisbehaved::Stamp {
-                slot,
-                found,
-                expected,
-            });
+            return Err(self.wrong_stamp(found, expected));
         }
-        let mut words = [first; SLOT_WORDS];
-        for (i, word) in words.iter_mut().enumerate().skip(1) {
-            *word = peer.load(at + i * 8, Ordering::Relaxed);
+        // It comes while this frame is dealt with, if it is written already; if
+        // not, the line is here from the turn before and nothing is fetched.
+        peer.prefetch(self.geometry.slot_offset(self.taken + 1));
+        let [a, b, c, d, e, f, g] = peer.load_words(at + 8);
+        frame::read_slot(&[first, a, b, c, d, e, f, g], self.geometry).map(Some)
+    }
+
+    #[cold]
+    fn wrong_stamp(&self, found: u32, expected: u32) -> PeerMisbehaved {
+        PeerMisbehaved::Stamp {
+            slot: self.geometry.slot_index(self.taken) as u32,
+            found,
+            expected,
         }
-        frame::read_slot(
-            &words,
-            self.geometry.data_bytes(),
-            self.geometry.piece_bytes(),
-        )
-        .map(Some)
     }
 
     /// Copies the payload of the frame just peeked at into `into`, which is as
@@ -434,6 +511,7 @@ impl Consumer {
     /// Passes the frame just peeked at. The cursor is published when a quarter
     /// of the ring or of the data area has been taken since; the caller
     /// publishes the rest when it has nothing left to read.
+    #[inline]
     pub fn advance(&mut self, outbox: &impl WriteMemory, payload_bytes: usize) {
         self.taken += 1;
         self.unpublished_bytes += payload_bytes;
@@ -445,6 +523,7 @@ impl Consumer {
     }
 
     /// Publishes the cursor; true if it moved.
+    #[inline]
     pub fn publish(&mut self, outbox: &impl WriteMemory) -> bool {
         if self.published == self.taken {
             return false;

@@ -172,10 +172,10 @@ pub(crate) const LIES: &[Lie] = &[
         tell: |peer, _| of_kind(peer, 0),
     },
     Lie {
-        name: "a_frame_of_kind_6",
+        name: "a_frame_of_kind_11",
         told_by: BOTH,
-        noticed_as: "unknown kind 6",
-        tell: |peer, _| of_kind(peer, 6),
+        noticed_as: "unknown kind 11",
+        tell: |peer, _| of_kind(peer, 11),
     },
     Lie {
         name: "a_frame_of_kind_255",

@@ -52,6 +52,23 @@ pub enum HandshakeError {
         /// Features the client has.
         offered: u64,
     },
+    /// Neither a heap nor none.
+    #[error("{0} heaps for native calls: must be 0 or 1")]
+    Native(u32),
+    /// A heap in a message without the feature of native calls, or in a welcome
+    /// to a client that has none.
+    #[error("a heap for native calls, which were not asked for")]
+    HeapUnasked,
+    /// A heap that no process can have.
+    #[error("heap of {window_bytes} bytes at {base:#x}: {what}")]
+    Heap {
+        /// Its alleged address.
+        base: u64,
+        /// The alleged size of its window in bytes.
+        window_bytes: u64,
+        /// What it must be.
+        what: &'static str,
+    },
     /// A string that is too long.
     #[error("{field} of {bytes} bytes: at most {TEXT_LIMIT_BYTES} are allowed")]
     TextTooLong {

@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use super::fields::Fields;
 use super::limits::{check_streams, check_text, check_window};
 use super::message::Message;
-use super::{HandshakeError, Kind, VERSIONS};
+use super::{HandshakeError, HeapOffer, Kind, VERSIONS, heap};
 use crate::geometry::Geometry;
 
 /// What a client says first.
@@ -26,14 +26,17 @@ pub struct Hello {
     /// The announcement through which it came, so that a server can tell a client
     /// whom somebody led to it by another server's name.
     pub target: String,
+    /// Its heap, if it makes native calls; goes with the feature
+    /// [`NATIVE`](super::NATIVE).
+    pub heap: Option<HeapOffer>,
 }
 
 impl Hello {
     /// The whole message.
     ///
     /// # Errors
-    /// If a string is too long or not plain text, or a number out of range: what
-    /// this returns can be decoded.
+    /// If a string is too long or not plain text, a number out of range, or a heap
+    /// there without the feature: what this returns can be decoded.
     pub fn encode(&self) -> Result<Vec<u8>, HandshakeError> {
         check_streams(self.streams)?;
         check_window(self.window_bytes)?;
@@ -60,6 +63,7 @@ impl Hello {
         for (_, text) in texts {
             message.bytes(text.as_bytes());
         }
+        heap::write(&mut message, self.features, self.heap)?;
         Ok(message.finish())
     }
 
@@ -89,6 +93,7 @@ impl Hello {
             authority: fields.text("authority", lengths[0])?,
             user_agent: fields.text("user agent", lengths[1])?,
             target: fields.text("target", lengths[2])?,
+            heap: heap::read(&mut fields, features)?,
         })
     }
 }
@@ -98,8 +103,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::handshake::samples::{geometry, hello, split, text};
-    use crate::handshake::{HEADER_BYTES, HELLO_BYTES, Header, STREAMS, VERSION, WINDOW_BYTES};
+    use crate::handshake::samples::{geometry, heap, hello, split, text};
+    use crate::handshake::{
+        HEADER_BYTES, HEAP_BYTES, HELLO_BYTES, Header, NATIVE, STREAMS, VERSION, WINDOW_BYTES,
+    };
 
     #[test]
     fn a_hello_has_the_bytes_of_the_table() {
@@ -109,11 +116,95 @@ mod tests {
             target: "def".into(),
             ..hello()
         };
-        let mut expected = b"\x89NOWIRE\n\x01\0\0\0\x2e\0\0\0".to_vec();
+        let mut expected = b"\x89NOWIRE\n\x01\0\0\0\x4a\0\0\0".to_vec();
         expected.extend_from_slice(b"\x01\0\0\0\x01\0\0\0\x05\0\0\0\0\0\0\0");
         expected.extend_from_slice(b"\0\x01\0\0\0\x90\x01\0\x64\0\0\0\0\0\x01\0");
         expected.extend_from_slice(b"\x01\0\x02\0\x03\0\0\0abcdef");
+        expected.extend_from_slice(b"\x01\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\x10\0\0");
+        expected.extend_from_slice(b"\0\0\x01\0\0\0\0\0");
         assert_eq!(small.encode(), Ok(expected));
+    }
+
+    #[test]
+    fn a_client_that_knows_nothing_of_native_calls_is_understood() {
+        let old = Hello {
+            features: 0b100,
+            heap: None,
+            ..hello()
+        };
+        let message = old.encode().expect("a hello");
+        let texts = [&old.authority, &old.user_agent, &old.target].map(String::len);
+        assert_eq!(
+            message.len(),
+            HEADER_BYTES + HELLO_BYTES + texts.iter().sum::<usize>()
+        );
+        assert_eq!(Hello::decode(&message[HEADER_BYTES..]), Ok(old));
+    }
+
+    #[test]
+    fn a_heap_goes_with_the_feature() {
+        let unasked = Hello {
+            features: 0b100,
+            ..hello()
+        };
+        assert_eq!(unasked.encode(), Err(HandshakeError::HeapUnasked));
+        let only_grpc = Hello {
+            heap: None,
+            ..hello()
+        };
+        let mut message = only_grpc.encode().expect("a hello");
+        let native = message.len() - HEAP_BYTES;
+        assert_eq!(Hello::decode(&message[HEADER_BYTES..]), Ok(only_grpc));
+        message[native] = 2;
+        assert_eq!(
+            Hello::decode(&message[HEADER_BYTES..]),
+            Err(HandshakeError::Native(2))
+        );
+    }
+
+    #[test]
+    fn a_heap_that_no_process_can_have_is_refused_on_both_sides() {
+        const MIB: u64 = 1 << 20;
+        let impossible = [
+            (0, MIB),
+            (MIB, 0),
+            (MIB, MIB / 2),
+            (3 * MIB, 3 * MIB),
+            (MIB + 4096, MIB),
+            (MIB, 2 * MIB),
+            (1 << 46, 1 << 41),
+            ((1 << 47) - MIB, MIB),
+            (1 << 47, MIB),
+            (u64::MAX - MIB + 1, MIB),
+            (1 << 63, 1 << 63),
+        ];
+        for (base, window_bytes) in impossible {
+            let offer = HeapOffer {
+                base,
+                window_bytes,
+                seal_from_bytes: 0,
+            };
+            let refused = |result: Result<(), HandshakeError>| matches!(result, Err(HandshakeError::Heap { base: b, window_bytes: w, .. }) if (b, w) == (base, window_bytes));
+            let sent = Hello {
+                heap: Some(offer),
+                ..hello()
+            };
+            assert!(refused(sent.encode().map(drop)), "{offer:?}");
+            let mut message = hello().encode().expect("a hello");
+            let heap = message.len() - HEAP_BYTES;
+            message[heap + 4..][..8].copy_from_slice(&window_bytes.to_le_bytes());
+            message[heap + 12..][..8].copy_from_slice(&base.to_le_bytes());
+            let read = Hello::decode(&message[HEADER_BYTES..]);
+            assert!(refused(read.map(drop)), "{offer:?}");
+        }
+        for (base, window_bytes) in [(MIB, MIB), ((1 << 47) - 2 * MIB, MIB), (1 << 46, 1 << 40)] {
+            let offer = HeapOffer {
+                base,
+                window_bytes,
+                seal_from_bytes: u32::MAX,
+            };
+            assert_eq!(offer.check(), Ok(offer));
+        }
     }
 
     #[test]
@@ -189,12 +280,14 @@ mod tests {
             streams in STREAMS,
             window_bytes in WINDOW_BYTES,
             texts in [text(), text(), text()],
+            heap in proptest::option::of(heap()),
             later in proptest::collection::vec(any::<u8>(), 0..50),
         ) {
             let [authority, user_agent, target] = texts;
+            let features = if heap.is_some() { features | NATIVE } else { features };
             let sent = Hello {
                 versions: VERSION..=newest, features, outbox, streams, window_bytes,
-                authority, user_agent, target,
+                authority, user_agent, target, heap,
             };
             let mut message = sent.encode().expect("all fields are in range");
             let (header, body) = split(&message);
@@ -204,7 +297,7 @@ mod tests {
         }
 
         #[test]
-        fn a_hello_changed_in_one_byte_decodes_to_what_can_be_encoded(at in 0_usize..80, to: u8) {
+        fn a_hello_changed_in_one_byte_decodes_to_what_can_be_encoded(at in 0_usize..200, to: u8) {
             let mut message = hello().encode().expect("a hello");
             let end = message.len();
             message[HEADER_BYTES + at % (end - HEADER_BYTES)] = to;
@@ -214,7 +307,7 @@ mod tests {
         }
 
         #[test]
-        fn a_message_cut_short_is_refused(cut in 0_usize..80) {
+        fn a_message_cut_short_is_refused(cut in 0_usize..200) {
             let message = hello().encode().expect("a hello");
             let body = &message[HEADER_BYTES..];
             let cut = cut % body.len();

@@ -23,7 +23,8 @@
 //!           36      2      length of the target
 //!           38      2      zero, not looked at
 //!           40             authority, user agent, target: UTF-8, one after another
-//!                          anything after them is not looked at
+//!                          then, with the feature NATIVE, the heap
+//!                          anything after that is not looked at
 //! welcome   0       4      protocol version chosen
 //!           4       4      zero, not looked at
 //!           8       8      features both have
@@ -31,7 +32,14 @@
 //!           20      4      bytes of its data area
 //!           24      4      streams the client may have open at once
 //!           28      4      window it grants each stream at first, in bytes
-//!           32             anything here is not looked at
+//!           32             with the feature NATIVE, the heap
+//!                          anything after that is not looked at
+//! heap      0       4      1 if the side makes native calls; 0 if not, when the
+//!                          rest is zero and not looked at
+//!           4       8      bytes of its window
+//!           12      8      its address
+//!           20      4      scopes of at least so many bytes are to be sealed
+//!           24      4      zero, not looked at
 //! refusal   0       2      code
 //!           2       2      length of the reason
 //!           4              reason: UTF-8; anything after it is not looked at
@@ -43,6 +51,7 @@
 mod error;
 mod fields;
 mod header;
+mod heap;
 mod hello;
 mod limits;
 mod message;
@@ -57,6 +66,7 @@ use crate::stream::CREDIT_LIMIT;
 
 pub use error::HandshakeError;
 pub use header::{Header, Kind};
+pub use heap::HeapOffer;
 pub use hello::Hello;
 pub use refusal::{Refusal, RefusalCode};
 pub use welcome::Welcome;
@@ -65,8 +75,11 @@ pub use welcome::Welcome;
 pub const VERSION: u32 = 1;
 /// The versions a peer may choose from.
 pub const VERSIONS: RangeInclusive<u32> = VERSION..=VERSION;
-/// The features this crate has: none yet.
-pub const FEATURES: u64 = 0;
+/// Feature: hello and welcome say whether the side makes native calls, and where
+/// it has its heap.
+pub const NATIVE: u64 = 1;
+/// The features this crate has.
+pub const FEATURES: u64 = NATIVE;
 /// What every message begins with. The first byte is no text, so that nothing
 /// that speaks HTTP takes one for the other.
 pub const MAGIC: [u8; 8] = *b"\x89NOWIRE\n";
@@ -84,10 +97,12 @@ pub const WINDOW_BYTES: RangeInclusive<u32> = 1..=(CREDIT_LIMIT - 1) as u32;
 const HELLO_BYTES: usize = 40;
 const WELCOME_BYTES: usize = 32;
 const REFUSAL_BYTES: usize = 4;
+const HEAP_BYTES: usize = 28;
 
 const _: () = assert!(MAGIC.len() + 2 + 2 + 4 == HEADER_BYTES);
-const _: () = assert!(HEADER_BYTES + HELLO_BYTES + 3 * TEXT_LIMIT_BYTES <= MESSAGE_LIMIT_BYTES);
-const _: () = assert!(HEADER_BYTES + WELCOME_BYTES <= MESSAGE_LIMIT_BYTES);
+const _: () =
+    assert!(HEADER_BYTES + HELLO_BYTES + 3 * TEXT_LIMIT_BYTES + HEAP_BYTES <= MESSAGE_LIMIT_BYTES);
+const _: () = assert!(HEADER_BYTES + WELCOME_BYTES + HEAP_BYTES <= MESSAGE_LIMIT_BYTES);
 const _: () = assert!(HEADER_BYTES + REFUSAL_BYTES + TEXT_LIMIT_BYTES <= MESSAGE_LIMIT_BYTES);
 const _: () = assert!(CREDIT_LIMIT - 1 <= u32::MAX as u64);
 
@@ -102,6 +117,7 @@ mod tests {
     #[test]
     fn the_fixed_parts_have_the_sizes_of_the_table() {
         let empty = Hello {
+            features: 0,
             authority: String::new(),
             user_agent: String::new(),
             target: String::new(),
@@ -117,10 +133,27 @@ mod tests {
             outbox: Geometry::SMALLEST,
             streams: 1,
             window_bytes: 1,
+            heap: None,
         };
         assert_eq!(
             welcome.encode().map(|m| m.len()),
             Ok(HEADER_BYTES + WELCOME_BYTES)
+        );
+        let native = Hello {
+            features: NATIVE,
+            ..empty
+        };
+        assert_eq!(
+            native.encode().map(|m| m.len()),
+            Ok(HEADER_BYTES + HELLO_BYTES + HEAP_BYTES)
+        );
+        let native = Welcome {
+            features: NATIVE,
+            ..welcome
+        };
+        assert_eq!(
+            native.encode().map(|m| m.len()),
+            Ok(HEADER_BYTES + WELCOME_BYTES + HEAP_BYTES)
         );
         let refusal = Refusal {
             code: RefusalCode::Version,

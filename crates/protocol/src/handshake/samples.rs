@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{HandshakeError, Header, Hello, VERSIONS};
+use super::{HandshakeError, Header, HeapOffer, Hello, VERSIONS};
 use crate::geometry::Geometry;
 
 pub(super) fn hello() -> Hello {
@@ -15,7 +15,25 @@ pub(super) fn hello() -> Hello {
         authority: "inventory".into(),
         user_agent: "tests/1".into(),
         target: "nowire:inventory".into(),
+        heap: Some(HeapOffer {
+            base: 0x1000_0000_0000,
+            window_bytes: 1 << 30,
+            seal_from_bytes: 65_536,
+        }),
     }
+}
+
+/// Every heap that can be.
+pub(super) fn heap() -> impl Strategy<Value = HeapOffer> {
+    (20_u32..=40, any::<u64>(), any::<u32>()).prop_map(|(log, place, seal_from_bytes)| {
+        let window_bytes = 1 << log;
+        let places = HeapOffer::ADDRESS_LIMIT / window_bytes;
+        HeapOffer {
+            base: (place % (places - 2) + 1) * window_bytes,
+            window_bytes,
+            seal_from_bytes,
+        }
+    })
 }
 
 pub(super) fn split(message: &[u8]) -> (Result<Header, HandshakeError>, &[u8]) {

@@ -1,7 +1,7 @@
 use super::fields::Fields;
 use super::limits::{check_streams, check_window};
 use super::message::Message;
-use super::{HandshakeError, Hello, Kind};
+use super::{HandshakeError, HeapOffer, Hello, Kind, heap};
 use crate::geometry::Geometry;
 
 /// What a server says to a client it takes.
@@ -17,13 +17,16 @@ pub struct Welcome {
     pub streams: u32,
     /// Window in bytes it grants each stream at first.
     pub window_bytes: u32,
+    /// Its heap, if the client asked for native calls and it serves them; goes
+    /// with the feature [`NATIVE`](super::NATIVE).
+    pub heap: Option<HeapOffer>,
 }
 
 impl Welcome {
     /// The whole message.
     ///
     /// # Errors
-    /// If a number is out of range.
+    /// If a number is out of range, or a heap there without the feature.
     pub fn encode(&self) -> Result<Vec<u8>, HandshakeError> {
         let mut message = Message::new(Kind::Welcome);
         message.u32(self.version);
@@ -33,6 +36,7 @@ impl Welcome {
         message.u32(self.outbox.data_bytes());
         message.u32(check_streams(self.streams)?);
         message.u32(check_window(self.window_bytes)?);
+        heap::write(&mut message, self.features, self.heap)?;
         Ok(message.finish())
     }
 
@@ -40,7 +44,8 @@ impl Welcome {
     ///
     /// # Errors
     /// If the version or the features were not offered, there are more streams
-    /// than were asked for, or a field says what cannot be.
+    /// than were asked for, there is a heap though the client has none, or a field
+    /// says what cannot be.
     pub fn decode(body: &[u8], hello: &Hello) -> Result<Self, HandshakeError> {
         let mut fields = Fields::new(body);
         let version = fields.u32()?;
@@ -64,12 +69,17 @@ impl Welcome {
             return Err(HandshakeError::Streams(streams));
         }
         let window_bytes = check_window(fields.u32()?)?;
+        let heap = heap::read(&mut fields, features)?;
+        if heap.is_some() && hello.heap.is_none() {
+            return Err(HandshakeError::HeapUnasked);
+        }
         Ok(Self {
             version,
             features,
             outbox,
             streams,
             window_bytes,
+            heap,
         })
     }
 }
@@ -79,8 +89,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::handshake::samples::{geometry, hello, split};
-    use crate::handshake::{HEADER_BYTES, Header, STREAMS, VERSION, WINDOW_BYTES};
+    use crate::handshake::samples::{geometry, heap, hello, split};
+    use crate::handshake::{HEADER_BYTES, Header, NATIVE, STREAMS, VERSION, WINDOW_BYTES};
 
     #[test]
     fn a_welcome_beyond_what_was_offered_is_refused() {
@@ -90,6 +100,7 @@ mod tests {
             outbox: Geometry::DEFAULT,
             streams: 100,
             window_bytes: 1,
+            heap: None,
         };
         let decode = |welcome: &Welcome| {
             Welcome::decode(
@@ -123,6 +134,29 @@ mod tests {
         assert_eq!(decode(&Welcome { version: 2, ..good }), Err(version));
     }
 
+    #[test]
+    fn a_heap_for_a_client_without_one_is_refused() {
+        let welcome = Welcome {
+            version: VERSION,
+            features: NATIVE,
+            outbox: Geometry::DEFAULT,
+            streams: 1,
+            window_bytes: 1,
+            heap: hello().heap,
+        };
+        let message = welcome.encode().expect("a welcome");
+        let body = &message[HEADER_BYTES..];
+        assert_eq!(Welcome::decode(body, &hello()), Ok(welcome));
+        let only_grpc = Hello {
+            heap: None,
+            ..hello()
+        };
+        assert_eq!(
+            Welcome::decode(body, &only_grpc),
+            Err(HandshakeError::HeapUnasked)
+        );
+    }
+
     proptest! {
         #[test]
         fn a_welcome_survives_the_wire(
@@ -130,13 +164,31 @@ mod tests {
             outbox in geometry(),
             streams in STREAMS,
             window_bytes in WINDOW_BYTES,
+            heap in proptest::option::of(heap()),
+            later in proptest::collection::vec(any::<u8>(), 0..50),
         ) {
             let asked = Hello { features: u64::MAX, streams: *STREAMS.end(), ..hello() };
-            let sent = Welcome { version: VERSION, features, outbox, streams, window_bytes };
-            let message = sent.encode().expect("all fields are in range");
+            let features = if heap.is_some() { features | NATIVE } else { features };
+            let sent = Welcome { version: VERSION, features, outbox, streams, window_bytes, heap };
+            let mut message = sent.encode().expect("all fields are in range");
             let (header, body) = split(&message);
             prop_assert_eq!(header, Ok(Header { kind: Kind::Welcome, body_bytes: body.len() }));
-            prop_assert_eq!(Welcome::decode(body, &asked), Ok(sent));
+            message.extend(later);
+            prop_assert_eq!(Welcome::decode(&message[HEADER_BYTES..], &asked), Ok(sent));
+        }
+
+        #[test]
+        fn a_welcome_changed_in_one_byte_decodes_to_what_can_be_encoded(at in 0_usize..200, to: u8) {
+            let welcome = Welcome {
+                version: VERSION, features: NATIVE, outbox: Geometry::DEFAULT, streams: 1,
+                window_bytes: 1, heap: hello().heap,
+            };
+            let mut message = welcome.encode().expect("a welcome");
+            let end = message.len();
+            message[HEADER_BYTES + at % (end - HEADER_BYTES)] = to;
+            if let Ok(read) = Welcome::decode(&message[HEADER_BYTES..], &hello()) {
+                prop_assert!(read.encode().is_ok());
+            }
         }
     }
 }

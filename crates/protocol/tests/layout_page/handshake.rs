@@ -45,6 +45,7 @@ fn some_hello() -> Hello {
         authority: "a".into(),
         user_agent: "bc".into(),
         target: "def".into(),
+        heap: None,
     }
 }
 
@@ -119,6 +120,7 @@ fn some_welcome() -> Welcome {
         outbox: Geometry::DEFAULT,
         streams: 0x1234,
         window_bytes: 0x5678_9abc,
+        heap: None,
     }
 }
 

@@ -27,7 +27,7 @@ mod is_caught_in_the_middle_of_a_call {
         a_stamp_out_of_nowhere
         a_stamp_of_a_past_turn
         a_frame_of_kind_0
-        a_frame_of_kind_6
+        a_frame_of_kind_11
         a_frame_of_kind_255
         parts_with_an_unknown_flag
         parts_without_a_part
@@ -88,7 +88,7 @@ mod is_caught_at_once {
         a_stamp_out_of_nowhere
         a_stamp_of_a_past_turn
         a_frame_of_kind_0
-        a_frame_of_kind_6
+        a_frame_of_kind_11
         a_frame_of_kind_255
         parts_with_an_unknown_flag
         parts_without_a_part
