@@ -121,6 +121,7 @@ mod tests {
             authority: String::new(),
             user_agent: String::new(),
             target: String::new(),
+            heap: None,
             ..hello()
         };
         assert_eq!(
