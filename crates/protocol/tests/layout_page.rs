@@ -15,6 +15,8 @@ mod handshake;
 mod head;
 #[path = "layout_page/markdown.rs"]
 mod markdown;
+#[path = "layout_page/native.rs"]
+mod native;
 #[path = "layout_page/outbox.rs"]
 mod outbox;
 #[path = "layout_page/pair.rs"]
@@ -36,15 +38,19 @@ fn every_table_of_the_page_is_true() {
         ("outbox", outbox::outbox()),
         ("shapes", outbox::shapes()),
         ("slot", slot::slot()),
+        ("native slot", native::slot()),
         ("flags", slot::flags()),
         ("reset codes", slot::reset_codes()),
         ("example", ring::example()),
+        ("native example", native::example()),
         ("field", head::field()),
         ("head table", head::table()),
         ("head limits", head::limits()),
         ("header", handshake::header()),
         ("hello", handshake::hello()),
         ("welcome", handshake::welcome()),
+        ("heap", handshake::heap()),
+        ("features", handshake::features()),
         ("refusal", handshake::refusal()),
         ("refusal codes", handshake::refusal_codes()),
         ("handshake limits", handshake::limits()),

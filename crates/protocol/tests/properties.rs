@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use nowire_protocol::frame::{Frame, StreamId};
-use nowire_protocol::geometry::Geometry;
+use nowire_protocol::frame::{Frame, Message, MessageKind, Pages, RELEASE_PAGES, StreamId};
+use nowire_protocol::geometry::{Geometry, RING_OFFSET, SLOT_BYTES};
 use nowire_protocol::head::{self, Block, Field, Fields, TABLE};
-use nowire_protocol::memory::PrivateMemory;
+use nowire_protocol::memory::{PrivateMemory, ReadMemory, WriteMemory};
 use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
 use nowire_protocol::stream::{Inbound, Outbound, Side};
 use proptest::collection::vec;
@@ -23,8 +23,101 @@ enum Step {
         end: bool,
     },
     Ping(u64),
+    Native(Native),
     Take,
     Publish,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Native {
+    Message(MessageKind, Message),
+    Control(Control),
+}
+
+impl Native {
+    fn push(self, producer: &mut Producer, ours: &PrivateMemory, theirs: &PrivateMemory) -> bool {
+        match self {
+            Self::Message(kind, message) => producer.push_message(ours, theirs, kind, &message),
+            Self::Control(control) => producer.push_control(ours, theirs, control),
+        }
+        .expect("an honest peer")
+    }
+
+    /// As it comes out; nothing of a release without pages.
+    fn frame(self) -> Option<Frame> {
+        Some(match self {
+            Self::Message(MessageKind::Call, message) => Frame::Call(message),
+            Self::Message(MessageKind::Reply, message) => Frame::Reply(message),
+            Self::Control(Control::Segment { page, pages }) => Frame::Segment { page, pages },
+            Self::Control(Control::Retire { page }) => Frame::Retire { page },
+            Self::Control(Control::Release(pages)) if pages.is_empty() => return None,
+            Self::Control(Control::Release(pages)) => Frame::Release(pages),
+            Self::Control(other) => panic!("not of native calls: {other:?}"),
+        })
+    }
+
+    fn of(frame: Frame) -> Self {
+        match frame {
+            Frame::Call(message) => Self::Message(MessageKind::Call, message),
+            Frame::Reply(message) => Self::Message(MessageKind::Reply, message),
+            Frame::Segment { page, pages } => Self::Control(Control::Segment { page, pages }),
+            Frame::Retire { page } => Self::Control(Control::Retire { page }),
+            Frame::Release(pages) => Self::Control(Control::Release(pages)),
+            other => panic!("not of native calls: {other:?}"),
+        }
+    }
+}
+
+fn native() -> impl Strategy<Value = Native> {
+    let both = Message::BOXED | Message::METADATA | Message::ITEM;
+    let message = (
+        any::<[u32; 5]>(),
+        any::<u16>(),
+        any::<u8>(),
+        any::<[u64; 4]>(),
+        any::<bool>(),
+    );
+    let message = message.prop_map(move |(words, code, flags, inline, calls)| {
+        let [index, call, timeout_us, page, bytes] = words;
+        let message = Message {
+            stream: StreamId { index, call },
+            flags,
+            code,
+            timeout_us,
+            page,
+            bytes,
+            inline,
+        };
+        if calls {
+            let flags = flags & (both | Message::END);
+            Native::Message(MessageKind::Call, Message { flags, ..message })
+        } else {
+            let flags = flags & (both | Message::KEPT | Message::FAILED);
+            let timeout_us = 0;
+            Native::Message(
+                MessageKind::Reply,
+                Message {
+                    flags,
+                    timeout_us,
+                    ..message
+                },
+            )
+        }
+    });
+    let release = vec(any::<u32>(), 0..=RELEASE_PAGES).prop_map(|numbers| {
+        let mut pages = Pages::new();
+        assert!(numbers.into_iter().all(|number| pages.push(number)));
+        Control::Release(pages)
+    });
+    let segment = (any::<u32>(), any::<u32>()).prop_map(|(page, pages)| Control::Segment {
+        page: page.min(u32::MAX - 1),
+        pages: pages.clamp(1, u32::MAX - page.min(u32::MAX - 1)),
+    });
+    let retire = any::<u32>().prop_map(|page| Control::Retire { page });
+    prop_oneof![
+        4 => message,
+        2 => prop_oneof![segment, retire, release].prop_map(Native::Control),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -35,6 +128,7 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Parts { head, data, tail, end: end || tail.is_some() || (head, data) == (None, None) }
         }),
         1 => any::<u64>().prop_map(Step::Ping),
+        3 => native().prop_map(Step::Native),
         4 => Just(Step::Take),
         1 => Just(Step::Publish),
     ]
@@ -45,7 +139,7 @@ type Sent = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, bool);
 /// What was sent and not taken yet.
 enum Expected {
     Parts(Sent),
-    Ping(u64),
+    Frame(Frame),
 }
 
 proptest! {
@@ -81,16 +175,17 @@ proptest! {
                 Step::Ping(token) => {
                     let ping = Control::Ping { token, answer: false };
                     if producer.push_control(&ours, &theirs, ping).expect("an honest peer") {
-                        expected.push_back(Expected::Ping(token));
+                        expected.push_back(Expected::Frame(Frame::Ping { token, answer: false }));
+                    }
+                }
+                Step::Native(native) => {
+                    if native.push(&mut producer, &ours, &theirs) {
+                        expected.extend(native.frame().map(Expected::Frame));
                     }
                 }
                 Step::Take => match (consumer.peek(&ours).expect("an honest peer"), expected.pop_front()) {
                     (None, None) => {
                         consumer.publish(&theirs);
-                    }
-                    (Some(Frame::Ping { token, answer: false }), Some(Expected::Ping(sent))) => {
-                        prop_assert_eq!(token, sent);
-                        consumer.advance(&theirs, 0);
                     }
                     (Some(Frame::Parts(parts)), Some(Expected::Parts((head, data, tail, end)))) => {
                         let mut payload = vec![0; parts.payload_bytes()];
@@ -101,6 +196,10 @@ proptest! {
                         prop_assert_eq!(&payload, &sent.into_iter().flatten().flatten().collect::<Vec<u8>>());
                         prop_assert_eq!((parts.stream, parts.end), (STREAM, end));
                         consumer.advance(&theirs, payload.len());
+                    }
+                    (Some(frame), Some(Expected::Frame(sent))) => {
+                        prop_assert_eq!(frame, sent);
+                        consumer.advance(&theirs, 0);
                     }
                     (frame, _) => prop_assert!(false, "not what was sent: {frame:?}"),
                 },
@@ -117,6 +216,35 @@ proptest! {
         consumer.publish(&theirs);
         prop_assert!(producer.is_drained(&theirs).expect("an honest peer"));
         prop_assert!(producer.has_room_for_piece(&theirs).expect("an honest peer"));
+    }
+
+    #[test]
+    fn a_native_frame_changed_in_one_byte_is_refused_or_one_that_can_be_sent(
+        native in native(),
+        at in 5_usize..SLOT_BYTES,
+        to: u8,
+    ) {
+        let geometry = Geometry::SMALLEST;
+        let outbox = || PrivateMemory::zeroed(geometry.outbox_bytes());
+        let slot = |memory: &PrivateMemory| {
+            let mut slot = [0; SLOT_BYTES];
+            memory.copy_out(RING_OFFSET, &mut slot);
+            slot
+        };
+        let (ours, theirs) = (outbox(), outbox());
+        prop_assert!(native.push(&mut Producer::new(geometry), &ours, &theirs));
+        prop_assume!(native.frame().is_some());
+        ours.copy_in(RING_OFFSET + at, &[to]);
+        if let Ok(Some(frame)) = Consumer::new(geometry).peek(&ours) {
+            // Segments and their retirement leave the second half as it was.
+            let looked_at = match frame {
+                Frame::Segment { .. } | Frame::Retire { .. } => 32,
+                _ => SLOT_BYTES,
+            };
+            let again = outbox();
+            prop_assert!(Native::of(frame).push(&mut Producer::new(geometry), &again, &theirs));
+            prop_assert_eq!(&slot(&again)[..looked_at], &slot(&ours)[..looked_at]);
+        }
     }
 
     #[test]

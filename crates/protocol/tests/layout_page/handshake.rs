@@ -1,7 +1,7 @@
 use nowire_protocol::geometry::Geometry;
 use nowire_protocol::handshake::{
-    HEADER_BYTES, Hello, MAGIC, MESSAGE_LIMIT_BYTES, Refusal, RefusalCode, STREAMS,
-    TEXT_LIMIT_BYTES, VERSION, VERSIONS, WINDOW_BYTES, Welcome,
+    FEATURES, HEADER_BYTES, HeapOffer, Hello, MAGIC, MESSAGE_LIMIT_BYTES, NATIVE, Refusal,
+    RefusalCode, STREAMS, TEXT_LIMIT_BYTES, VERSION, VERSIONS, WINDOW_BYTES, Welcome,
 };
 
 use crate::markdown::{markdown, row};
@@ -49,6 +49,74 @@ fn some_hello() -> Hello {
     }
 }
 
+fn some_heap() -> HeapOffer {
+    HeapOffer {
+        base: 0x1234_0000_0000,
+        window_bytes: 1 << 32,
+        seal_from_bytes: 0x2345_6789,
+    }
+}
+
+/// The fields of native calls, which stand at the end of either message.
+pub(crate) fn heap() -> String {
+    let hello = |features, heap| {
+        let hello = Hello {
+            features,
+            heap,
+            ..some_hello()
+        };
+        hello.encode().expect("a hello")
+    };
+    let welcome = |features, heap| {
+        let welcome = Welcome {
+            features,
+            heap,
+            ..some_welcome()
+        };
+        welcome.encode().expect("a welcome")
+    };
+    let heap = hello(NATIVE, Some(some_heap())).split_off(hello(0, None).len());
+    assert_eq!(
+        heap,
+        welcome(NATIVE, Some(some_heap())).split_off(welcome(0, None).len())
+    );
+    let none = hello(NATIVE, None).split_off(hello(0, None).len());
+    assert_eq!(none, vec![0; heap.len()]);
+    let parts = [
+        part(4, "1 if the side makes native calls, 0 if not", 1),
+        part(8, "window of its heap in bytes", 1 << 32),
+        part(
+            8,
+            "address of the window in the side itself",
+            0x1234_0000_0000,
+        ),
+        part(
+            4,
+            "scopes of so many bytes and more are to be sealed",
+            0x2345_6789,
+        ),
+        part(4, "zero", 0),
+    ];
+    let table = message("heap", &heap, &parts, "");
+    assert_eq!(
+        parts.iter().map(|(bytes, ..)| bytes).sum::<usize>(),
+        heap.len()
+    );
+    table
+}
+
+pub(crate) fn features() -> String {
+    assert_eq!(FEATURES, NATIVE, "a feature that is not on the page");
+    markdown(&[
+        row(["value", "feature", "meaning"]),
+        vec![
+            NATIVE.to_string(),
+            "NATIVE".into(),
+            "hello and welcome end with the fields of the heap".into(),
+        ],
+    ])
+}
+
 pub(crate) fn header() -> String {
     let image = some_hello().encode().expect("a hello");
     let body = (image.len() - HEADER_BYTES) as u64;
@@ -79,16 +147,12 @@ pub(crate) fn header() -> String {
 
 pub(crate) fn hello() -> String {
     let image = some_hello().encode().expect("a hello");
-    let texts = "the texts; anything after them is not looked at";
+    let texts = "the texts; with NATIVE the heap; anything after that is not looked at";
     assert!(image.ends_with(b"abcdef"));
     let parts = [
         part(4, "oldest version the client speaks", VERSION.into()),
         part(4, "newest", VERSION.into()),
-        part(
-            8,
-            "features it has, a bit each; none exist yet",
-            0x0102_0304_0506_0708,
-        ),
+        part(8, "features it has, a bit each", 0x0102_0304_0506_0708),
         part(
             4,
             "slots of its ring",
@@ -148,7 +212,7 @@ pub(crate) fn welcome() -> String {
             0x5678_9abc,
         ),
     ];
-    let texts = "anything from here is not looked at";
+    let texts = "with NATIVE the heap; anything after that is not looked at";
     message("welcome", &image[HEADER_BYTES..], &parts, texts)
 }
 
@@ -203,5 +267,17 @@ pub(crate) fn limits() -> String {
         vec!["bytes of each text".into(), TEXT_LIMIT_BYTES.to_string()],
         vec!["streams".into(), range(STREAMS)],
         vec!["window in bytes".into(), range(WINDOW_BYTES)],
+        vec![
+            "window of a heap in bytes, a power of two".into(),
+            format!(
+                "{} to {}",
+                HeapOffer::WINDOW_BYTES.start(),
+                HeapOffer::WINDOW_BYTES.end()
+            ),
+        ],
+        vec![
+            "end of a heap's window, at most".into(),
+            (HeapOffer::ADDRESS_LIMIT - 1).to_string(),
+        ],
     ])
 }

@@ -1,5 +1,5 @@
 use nowire_protocol::PeerMisbehaved;
-use nowire_protocol::frame::{Frame, StreamId};
+use nowire_protocol::frame::{Frame, Message, MessageKind, StreamId};
 use nowire_protocol::geometry::{Geometry, RING_OFFSET, SLOT_BYTES};
 use nowire_protocol::memory::{PrivateMemory, ReadMemory};
 use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
@@ -34,6 +34,17 @@ impl Pair {
     pub(crate) fn push_parts(&self, producer: &mut Producer, parts: Outgoing<'_>) -> bool {
         producer
             .push_parts(&self.outbox, &self.peer, STREAM, &parts)
+            .expect("an honest cursor")
+    }
+
+    pub(crate) fn push_message(
+        &self,
+        producer: &mut Producer,
+        kind: MessageKind,
+        message: &Message,
+    ) -> bool {
+        producer
+            .push_message(&self.outbox, &self.peer, kind, message)
             .expect("an honest cursor")
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{
     FLAG_DATA, FLAG_END, FLAG_INLINE, FLAG_TAIL, Frame, INLINE_BYTES, KIND_PARTS, KIND_PING,
-    StreamId,
+    KIND_RELEASE, StreamId,
 };
 use nowire_protocol::geometry::{CURSOR_OFFSET, Geometry, RING_OFFSET};
 use nowire_protocol::head;
@@ -32,14 +32,21 @@ pub(crate) fn example() -> String {
     let stream = StreamId { index: 5, call: 9 };
     let pushed = producer.push_parts(&pair.outbox, &pair.peer, stream, &parts);
     assert_eq!(pushed, Ok(true));
+    dump(
+        &pair.slot(2),
+        [
+            "stamp 1, kind 1, flags HEAD DATA TAIL END INLINE; index 5, call 9",
+            "offset 0, head 1, data 9, tail 1",
+            "content-type: application/grpc; the message; grpc-status: 0",
+            "",
+        ],
+    )
+}
+
+/// A slot in lines of 16 bytes, and what each of them means.
+pub(crate) fn dump(slot: &[u8], meanings: [&str; 4]) -> String {
     let mut dump = "```text\n".to_owned();
-    let meanings = [
-        "stamp 1, kind 1, flags HEAD DATA TAIL END INLINE; index 5, call 9",
-        "offset 0, head 1, data 9, tail 1",
-        "content-type: application/grpc; the message; grpc-status: 0",
-        "",
-    ];
-    for (number, (line, meaning)) in pair.slot(2).chunks(16).zip(meanings).enumerate() {
+    for (number, (line, meaning)) in slot.chunks(16).zip(meanings).enumerate() {
         let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
         let text = format!("{:2}  {}   {meaning}", 16 * number, hex.join(" "));
         let _ = writeln!(dump, "{}", text.trim_end());
@@ -120,7 +127,7 @@ fn what_the_page_says_is_refused_is_refused() {
     assert!(matches!(fits, Ok(Some(Frame::Parts(_)))));
     let refused = [
         (0, 0, [0; 4]),
-        (KIND_PING + 1, 0, [0; 4]),
+        (KIND_RELEASE + 1, 0, [0; 4]),
         (KIND_PARTS, FLAG_DATA | 32, [0; 4]),
         (KIND_PING, 2, [0; 4]),
         (KIND_PARTS, FLAG_TAIL, [0; 4]),

@@ -1,6 +1,6 @@
 use nowire_protocol::frame::{
     FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, INLINE_BYTES, KIND_CREDIT,
-    KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET, ResetCode,
+    KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET, Message, ResetCode,
 };
 use nowire_protocol::geometry::{Geometry, RING_OFFSET, SLOT_BYTES};
 use nowire_protocol::memory::WriteMemory;
@@ -26,19 +26,25 @@ const PLACES: [(usize, usize); 11] = [
 
 /// What a kind of frame has in one of the places, as the page calls it and as
 /// the code wrote it.
-type Cell = (String, u64);
+pub(crate) type Cell = (String, u64);
+
+pub(crate) fn named(name: &str, value: u32) -> Cell {
+    (name.to_owned(), u64::from(value))
+}
+
+/// The first word of a frame: stamp, kind, flags and what follows them.
+pub(crate) fn start(kind: u8, flags: Cell, code: Cell) -> Vec<Cell> {
+    vec![
+        named("stamp", 1),
+        (kind.to_string(), kind.into()),
+        flags,
+        code,
+    ]
+}
 
 pub(crate) fn slot() -> String {
-    let named = |name: &str, value: u32| (name.to_owned(), u64::from(value));
     let zero = || named("zero", 0);
-    let start = |kind: u8, flags: Cell| {
-        vec![
-            named("stamp", 1),
-            (kind.to_string(), kind.into()),
-            flags,
-            zero(),
-        ]
-    };
+    let start = |kind: u8, flags: Cell| start(kind, flags, zero());
     let none = || ("0".to_owned(), 0);
     let stream = || [named("index", STREAM.index), named("call", STREAM.call)];
     let rest = |cells: Vec<Cell>| {
@@ -111,10 +117,16 @@ pub(crate) fn slot() -> String {
         check(cells, |pair, producer| pair.push(producer, control));
     }
 
-    let kinds = [parts, credit, reset, go_away, ping];
-    let mut rows = vec![row([
-        "bytes", "parts", "credit", "reset", "go-away", "ping",
-    ])];
+    places(
+        ["parts", "credit", "reset", "go-away", "ping"],
+        &[parts, credit, reset, go_away, ping],
+    )
+}
+
+/// The table of what kinds of frames have in each place.
+pub(crate) fn places(names: [&str; 5], kinds: &[Vec<Cell>; 5]) -> String {
+    let mut rows = vec![row(["bytes"])];
+    rows[0].extend(names.map(String::from));
     for (number, (offset, bytes)) in PLACES.iter().enumerate() {
         let place = match bytes {
             1 => offset.to_string(),
@@ -134,7 +146,7 @@ pub(crate) fn slot() -> String {
 
 /// Whether a frame lies as its cells say, and whether what is called zero is
 /// not looked at, and what is called 0 is.
-fn check(cells: &[Cell], push: impl FnOnce(&Pair, &mut Producer) -> bool) {
+pub(crate) fn check(cells: &[Cell], push: impl FnOnce(&Pair, &mut Producer) -> bool) {
     let pair = Pair::new(Geometry::DEFAULT);
     let mut producer = Producer::new(pair.geometry);
     assert!(push(&pair, &mut producer));
@@ -186,6 +198,37 @@ pub(crate) fn flags() -> String {
             "ping",
             "this answers the ping with this token",
         ),
+        flag(
+            Message::BOXED,
+            "BOXED",
+            "call, reply",
+            "inline begins with a pointer to the value, instead of the value",
+        ),
+        flag(
+            Message::METADATA,
+            "METADATA",
+            "call, reply",
+            "the last 16 bytes of inline are a slice of metadata",
+        ),
+        flag(
+            Message::ITEM,
+            "ITEM",
+            "call, reply",
+            "one item of a stream; others, or the reply, follow",
+        ),
+        flag(
+            Message::KEPT,
+            "KEPT",
+            "reply",
+            "the scope of the call is held until it is released",
+        ),
+        flag(
+            Message::FAILED,
+            "FAILED",
+            "reply",
+            "the call failed with this status",
+        ),
+        flag(Message::END, "END", "call", "no more items come"),
     ])
 }
 
