@@ -1,6 +1,6 @@
 use nowire_protocol::handshake::{
-    HEADER_BYTES, Header, Hello, Kind, MESSAGE_LIMIT_BYTES, Refusal, STREAMS, TEXT_LIMIT_BYTES,
-    VERSIONS, WINDOW_BYTES, Welcome,
+    HEADER_BYTES, Header, HeapOffer, Hello, Kind, MESSAGE_LIMIT_BYTES, NATIVE, Refusal, STREAMS,
+    TEXT_LIMIT_BYTES, VERSIONS, WINDOW_BYTES, Welcome,
 };
 
 use crate::seeds;
@@ -35,6 +35,7 @@ fn hello(body: &[u8]) {
     for text in [&hello.authority, &hello.user_agent, &hello.target] {
         assert_plain(text);
     }
+    assert_heap(hello.heap, hello.features);
     let again = hello.encode().expect("what was read can be written");
     assert_eq!(Hello::decode(body_of(&again, Kind::Hello)), Ok(hello));
 }
@@ -48,6 +49,7 @@ fn welcome(body: &[u8]) {
     assert_eq!(welcome.features & !asked.features, 0);
     assert!((1..=asked.streams).contains(&welcome.streams));
     assert!(WINDOW_BYTES.contains(&welcome.window_bytes));
+    assert_heap(welcome.heap, welcome.features);
     let again = welcome.encode().expect("what was read can be written");
     let read = Welcome::decode(body_of(&again, Kind::Welcome), &asked);
     assert_eq!(read, Ok(welcome));
@@ -70,6 +72,19 @@ fn body_of(message: &[u8], kind: Kind) -> &[u8] {
     let body_bytes = body.len();
     assert_eq!(Header::decode(header), Ok(Header { kind, body_bytes }));
     body
+}
+
+/// A heap that some process can have, in a message that may name one.
+fn assert_heap(heap: Option<HeapOffer>, features: u64) {
+    let Some(heap) = heap else {
+        return;
+    };
+    assert_ne!(features & NATIVE, 0);
+    assert!(heap.window_bytes.is_power_of_two());
+    assert!(HeapOffer::WINDOW_BYTES.contains(&heap.window_bytes));
+    assert!(heap.base != 0 && heap.base.is_multiple_of(heap.window_bytes));
+    let end = heap.base.checked_add(heap.window_bytes);
+    assert!(end.is_some_and(|end| end < HeapOffer::ADDRESS_LIMIT));
 }
 
 /// Fit for a log and for a terminal.

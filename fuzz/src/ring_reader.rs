@@ -2,7 +2,9 @@ use std::sync::atomic::Ordering;
 
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::Ringer;
-use nowire_protocol::frame::{Frame, ResetCode, StreamId};
+use nowire_protocol::frame::{
+    Frame, Message, MessageKind, Pages, RELEASE_PAGES, ResetCode, StreamId,
+};
 use nowire_protocol::geometry::{CURSOR_OFFSET, Geometry, SLEEPING_OFFSET};
 use nowire_protocol::memory::{PrivateMemory, ReadMemory, WriteMemory};
 use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
@@ -53,7 +55,7 @@ impl Endpoint<'_> {
         match input.byte() % 8 {
             0..3 => self.peer_does_something(input),
             3 | 4 => self.take(input)?,
-            5 => self.send_parts(input)?,
+            5 => self.send_payload(input)?,
             6 => self.send_control(input)?,
             _ => {
                 self.consumer.publish(&self.ours);
@@ -115,13 +117,49 @@ impl Endpoint<'_> {
             self.consumer
                 .copy_payload_range(&self.theirs, parts, cut, after);
         }
+        check_native(&frame);
         self.consumer.advance(&self.ours, bytes);
         Ok(())
     }
 
-    fn send_parts(&mut self, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
-        let most = GEOMETRY.piece_bytes();
+    fn send_payload(&mut self, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
         let which = input.byte();
+        if which < 0x80 {
+            self.send_parts(which, input)
+        } else {
+            self.send_message(which, input)
+        }
+    }
+
+    fn send_message(&mut self, which: u8, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
+        let kind = if which & 1 == 0 {
+            MessageKind::Call
+        } else {
+            MessageKind::Reply
+        };
+        let message = Message {
+            stream: STREAM,
+            flags: Message::BOXED,
+            code: input.short(),
+            timeout_us: 0,
+            page: input.word(),
+            bytes: input.word(),
+            inline: [0x5a; 4],
+        };
+        let had_room = self.producer.has_room_for_message(&self.theirs)?;
+        self.check_belief();
+        let before = self.producer.sent();
+        let sent = self
+            .producer
+            .push_message(&self.ours, &self.theirs, kind, &message)?;
+        self.check_belief();
+        assert!(sent || !had_room, "room for a message, but not for this");
+        assert_eq!(self.producer.sent(), before + u64::from(sent));
+        Ok(())
+    }
+
+    fn send_parts(&mut self, which: u8, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
+        let most = GEOMETRY.piece_bytes();
         let bytes = usize::from(input.short()) % (most + 1);
         let payload = vec![0x5a; bytes];
         let (head, data) = payload.split_at(usize::from(input.byte()).min(bytes));
@@ -147,7 +185,7 @@ impl Endpoint<'_> {
     }
 
     fn send_control(&mut self, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
-        let control = match input.byte() % 4 {
+        let control = match input.byte() % 8 {
             0 => Control::Credit {
                 stream: STREAM,
                 bytes: input.word(),
@@ -157,6 +195,18 @@ impl Endpoint<'_> {
                 code: ResetCode::from_wire(u32::from(input.byte())),
             },
             2 => Control::GoAway,
+            3 => Control::Segment {
+                page: input.word(),
+                pages: input.word(),
+            },
+            4 => Control::Retire { page: input.word() },
+            5 => {
+                let mut pages = Pages::new();
+                for _ in 0..input.byte() % 16 {
+                    pages.push(input.word());
+                }
+                Control::Release(pages)
+            }
             _ => Control::Ping {
                 token: input.long(),
                 answer: true,
@@ -166,5 +216,28 @@ impl Endpoint<'_> {
             .push_control(&self.ours, &self.theirs, control)?;
         self.check_belief();
         Ok(())
+    }
+}
+
+/// What a reader of native frames need not check again.
+fn check_native(frame: &Frame) {
+    let both = Message::BOXED | Message::METADATA | Message::ITEM;
+    match frame {
+        Frame::Call(call) => assert_eq!(call.flags & !(both | Message::END), 0),
+        Frame::Reply(reply) => {
+            let known = both | Message::KEPT | Message::FAILED;
+            assert_eq!((reply.flags & !known, reply.timeout_us), (0, 0));
+        }
+        Frame::Segment { page, pages } => {
+            assert!(*pages > 0 && page.checked_add(*pages).is_some());
+        }
+        Frame::Release(pages) => {
+            let count = pages.as_slice().len();
+            assert!((1..=RELEASE_PAGES).contains(&count), "{count} pages");
+            let mut again = Pages::new();
+            assert!(pages.as_slice().iter().all(|page| again.push(*page)));
+            assert_eq!(&again, pages);
+        }
+        _ => {}
     }
 }

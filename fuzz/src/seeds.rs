@@ -2,11 +2,14 @@
 //! files, so that they follow the layouts.
 
 use nowire_protocol::frame::{
-    FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, KIND_CREDIT, KIND_GO_AWAY,
-    KIND_PARTS, KIND_PING, KIND_RESET,
+    FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, KIND_CALL, KIND_CREDIT,
+    KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RELEASE, KIND_REPLY, KIND_RESET, KIND_RETIRE,
+    KIND_SEGMENT, Message,
 };
 use nowire_protocol::geometry::Geometry;
-use nowire_protocol::handshake::{Hello, Refusal, RefusalCode, VERSION, VERSIONS, Welcome};
+use nowire_protocol::handshake::{
+    HeapOffer, Hello, Refusal, RefusalCode, VERSION, VERSIONS, Welcome,
+};
 use nowire_protocol::head::{TABLE, write_field};
 
 /// Each target with its first inputs.
@@ -30,6 +33,11 @@ pub(crate) fn hello() -> Hello {
         authority: "127.0.0.1:50051".to_owned(),
         user_agent: "client/1.0".to_owned(),
         target: "http://127.0.0.1:50051".to_owned(),
+        heap: Some(HeapOffer {
+            base: 0x1000_0000_0000,
+            window_bytes: 1 << 30,
+            seal_from_bytes: 65_536,
+        }),
     }
 }
 
@@ -37,10 +45,11 @@ pub(crate) fn hello() -> Hello {
 fn handshakes() -> Vec<Vec<u8>> {
     let welcome = Welcome {
         version: VERSION,
-        features: 0b100,
+        features: 0b101,
         outbox: Geometry::SMALLEST,
         streams: 10,
         window_bytes: 4096,
+        heap: hello().heap,
     };
     let refusal = Refusal {
         code: RefusalCode::ConnectionLimit,
@@ -89,7 +98,7 @@ fn rings() -> Vec<Vec<u8>> {
     const TAKE: u8 = 3;
     let quiet = vec![0, 0];
     let mut taken = quiet.clone();
-    for frame in frames() {
+    for frame in frames().into_iter().chain(native_frames()) {
         taken.extend([PEER, NEXT_SLOT]);
         taken.extend(frame);
         taken.extend([TAKE, 7, 0]);
@@ -98,6 +107,9 @@ fn rings() -> Vec<Vec<u8>> {
     for round in 0..12 {
         sent.extend([5, 3, 200, 1, 40]);
         sent.extend([6, 0, 1, 0, 0, 0]);
+        sent.extend([5, 0x80 | round, 1, 0, 16, 0, 0, 0, 200, 0, 0, 0]);
+        sent.extend([6, 3, 16, 0, 0, 0, 4, 0, 0, 0]);
+        sent.extend([6, 5, 1, 16, 0, 0, 0]);
         sent.extend([PEER, 2, 2 * round]);
         sent.push(7);
     }
@@ -133,6 +145,27 @@ fn frames() -> Vec<Vec<u8>> {
         frame(KIND_PARTS, FLAG_TAIL | FLAG_END, [4000, 0, 0, 90]),
         frame(KIND_GO_AWAY, 0, [0; 4]),
         frame(KIND_RESET, 0, [1, 0, 0, 0]),
+    ]
+}
+
+/// Frames of native calls, likewise.
+fn native_frames() -> Vec<Vec<u8>> {
+    let native = |mut frame: Vec<u8>, stream: u8, code: u16, half: [u64; 4]| {
+        frame[3] = stream;
+        frame.extend(code.to_le_bytes());
+        frame.extend(half.into_iter().flat_map(u64::to_le_bytes));
+        frame
+    };
+    let pointer = [0x1000_0000_1000, 0, 0, 0];
+    let call = frame(KIND_CALL, Message::BOXED | Message::ITEM, [250, 0, 16, 200]);
+    let reply = frame(KIND_REPLY, Message::KEPT | Message::FAILED, [0, 0, 3, 90]);
+    vec![
+        native(frame(KIND_SEGMENT, 0, [16, 16, 0, 0]), 0, 0, [0; 4]),
+        native(call, 1, 2, pointer),
+        native(frame(KIND_CALL, Message::END, [0; 4]), 1, 2, [0; 4]),
+        native(reply, 1, 5, pointer),
+        native(frame(KIND_RELEASE, 5, [1, 2, 3, 4]), 0, 0, [5, 0, 0, 0]),
+        native(frame(KIND_RETIRE, 0, [16, 0, 0, 0]), 0, 0, [0; 4]),
     ]
 }
 

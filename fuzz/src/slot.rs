@@ -1,9 +1,14 @@
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
+use nowire_protocol::frame::{KIND_CALL, KIND_RELEASE};
 use nowire_protocol::geometry::{Geometry, RING_OFFSET, SLOT_BYTES};
 use nowire_protocol::memory::WriteMemory;
 
 use crate::input::Input;
+
+/// Kinds whose frames may fill the whole slot.
+const NATIVE: RangeInclusive<u8> = KIND_CALL..=KIND_RELEASE;
 
 /// Writes the slot for frame number `sequence` as the input says, and stamps it
 /// as an honest producer would, so that what lies behind the stamp is looked at.
@@ -15,19 +20,29 @@ pub(crate) fn write(
 ) {
     let slots = u64::from(geometry.ring_slots());
     let stamp = u64::from((sequence / slots) as u32).wrapping_add(1);
-    let kind = u64::from(input.byte());
+    let kind = input.byte();
     let flags = u64::from(input.byte());
     let index = u64::from(input.byte());
     let call = u64::from(input.byte());
     let [offset, head, data, tail] = std::array::from_fn(|_| u64::from(input.length()));
     let at = RING_OFFSET + (sequence % slots) as usize * SLOT_BYTES;
-    let words = [
-        stamp | kind << 32 | flags << 40,
+    let mut words = [
+        stamp | u64::from(kind) << 32 | flags << 40,
         index | call << 32,
         offset | head << 32,
         data | tail << 32,
+        0,
+        0,
+        0,
+        0,
     ];
-    for (i, word) in words.into_iter().enumerate() {
+    let mut written = 4;
+    if NATIVE.contains(&kind) {
+        words[0] |= u64::from(input.short()) << 48;
+        words[4..].fill_with(|| input.long());
+        written = words.len();
+    }
+    for (i, word) in words.into_iter().take(written).enumerate() {
         outbox.store(at + i * 8, word, Ordering::Relaxed);
     }
 }

@@ -68,6 +68,8 @@ fn handle(
             Ok(())
         }
         Some(Frame::GoAway | Frame::Ping { .. }) => Ok(()),
+        // Native calls have no such streams.
+        Some(native) => Err(PeerMisbehaved::Kind(native.kind())),
         None => unreachable!("a slot stamped for this turn is a frame or a fault"),
     }
 }
