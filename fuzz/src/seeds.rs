@@ -99,9 +99,14 @@ fn rings() -> Vec<Vec<u8>> {
     let quiet = vec![0, 0];
     let mut taken = quiet.clone();
     for frame in frames().into_iter().chain(native_frames()) {
+        let has_payload = frame[0] == KIND_PARTS;
         taken.extend([PEER, NEXT_SLOT]);
         taken.extend(frame);
-        taken.extend([TAKE, 7, 0]);
+        taken.push(TAKE);
+        if has_payload {
+            // Where the payload is cut in two.
+            taken.extend([7, 0]);
+        }
     }
     let mut sent = quiet;
     for round in 0..12 {
