@@ -13,6 +13,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Nowire stands on Linux: on memory files that can be sealed");
 
+pub mod heap;
 mod segment;
 pub mod socket;
 #[allow(

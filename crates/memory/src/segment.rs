@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::sys::mapping::{Mapping, WritableMapping};
 
 /// The seals without which a descriptor never leaves and is never mapped.
-const SEALS: SealFlags = SealFlags::FUTURE_WRITE
+pub(crate) const SEALS: SealFlags = SealFlags::FUTURE_WRITE
     .union(SealFlags::SHRINK)
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
@@ -94,28 +94,11 @@ impl OwnedSegment {
     /// [`SegmentError::Os`] when a limit of the system is reached (descriptors,
     /// mappings, address space), [`SegmentError::NoMemory`] when memory is.
     pub fn create(label: &str, size_bytes: usize) -> Result<Self, SegmentError> {
-        let file_bytes = match u64::try_from(size_bytes) {
-            Ok(bytes @ 1..) if i64::try_from(bytes).is_ok() => bytes,
-            _ => return Err(SegmentError::Size(size_bytes)),
-        };
-        let os = |call| {
-            move |source| SegmentError::Os {
-                call,
-                size_bytes,
-                source,
-            }
-        };
-        let descriptor = create_memfd(label).map_err(os("memfd_create"))?;
-        fs::ftruncate(&descriptor, file_bytes).map_err(os("ftruncate"))?;
-        let mapping = WritableMapping::new(descriptor.as_fd(), size_bytes).map_err(os("mmap"))?;
-        let present_bytes = first_hole(descriptor.as_fd()).map_err(os("lseek"))?;
-        if present_bytes < file_bytes {
-            return Err(SegmentError::NoMemory {
-                size_bytes,
-                present_bytes,
-            });
-        }
-        fs::fcntl_add_seals(&descriptor, SEALS).map_err(os("fcntl(F_ADD_SEALS)"))?;
+        let descriptor = create_file(label, size_bytes)?;
+        let mapping = WritableMapping::new(descriptor.as_fd(), size_bytes)
+            .map_err(os_error("mmap", size_bytes))?;
+        expect_present(descriptor.as_fd(), size_bytes)?;
+        seal(descriptor.as_fd(), size_bytes, SEALS)?;
         Ok(Self {
             mapping,
             descriptor: Some(descriptor),
@@ -135,6 +118,105 @@ impl OwnedSegment {
     pub fn close_descriptor(&mut self) {
         self.descriptor = None;
     }
+}
+
+/// What turns the kernel's answer to `call` into a [`SegmentError`].
+pub(crate) fn os_error(
+    call: &'static str,
+    size_bytes: usize,
+) -> impl FnOnce(Errno) -> SegmentError {
+    move |source| SegmentError::Os {
+        call,
+        size_bytes,
+        source,
+    }
+}
+
+/// Makes a memfd of `size_bytes` that has no seal and no memory yet.
+pub(crate) fn create_file(label: &str, size_bytes: usize) -> Result<OwnedFd, SegmentError> {
+    let file_bytes = match u64::try_from(size_bytes) {
+        Ok(bytes @ 1..) if i64::try_from(bytes).is_ok() => bytes,
+        _ => return Err(SegmentError::Size(size_bytes)),
+    };
+    let descriptor = create_memfd(label).map_err(os_error("memfd_create", size_bytes))?;
+    fs::ftruncate(&descriptor, file_bytes).map_err(os_error("ftruncate", size_bytes))?;
+    Ok(descriptor)
+}
+
+/// Checks that mapping `file` brought memory for all of its `size_bytes`.
+pub(crate) fn expect_present(file: BorrowedFd<'_>, size_bytes: usize) -> Result<(), SegmentError> {
+    let present_bytes = first_hole(file).map_err(os_error("lseek", size_bytes))?;
+    if present_bytes < size_bytes as u64 {
+        return Err(SegmentError::NoMemory {
+            size_bytes,
+            present_bytes,
+        });
+    }
+    Ok(())
+}
+
+/// Adds `seals` to those `file` has.
+pub(crate) fn seal(
+    file: BorrowedFd<'_>,
+    size_bytes: usize,
+    seals: SealFlags,
+) -> Result<(), SegmentError> {
+    fs::fcntl_add_seals(file, seals).map_err(os_error("fcntl(F_ADD_SEALS)", size_bytes))
+}
+
+/// The seals of `file`, which may be anything a peer sent.
+pub(crate) fn seals_of(file: BorrowedFd<'_>, size_bytes: usize) -> Result<SealFlags, SegmentError> {
+    match fs::fcntl_get_seals(file) {
+        Ok(found) => Ok(found),
+        Err(Errno::INVAL | Errno::BADF) => Err(SegmentError::NotMemory),
+        Err(source) => Err(os_error("fcntl(F_GET_SEALS)", size_bytes)(source)),
+    }
+}
+
+/// Verifies that `file`, which may be anything a peer sent, is a memfd of
+/// exactly `size_bytes` with all its pages present and at least the seals
+/// `needed`; tells which it has.
+pub(crate) fn verify(
+    file: BorrowedFd<'_>,
+    size_bytes: usize,
+    needed: SealFlags,
+) -> Result<SealFlags, SegmentError> {
+    // Asked first: it is answered by the kernel itself, whereas questions
+    // about a file on FUSE or NFS are answered by whoever serves it, or never.
+    let found = seals_of(file, size_bytes)?;
+    if !found.contains(needed) {
+        return Err(SegmentError::Unsealed {
+            found: found.bits(),
+            needed: needed.bits(),
+        });
+    }
+    // Huge-page files can be sealed as well, but do not tell where their
+    // holes are.
+    let kind = fs::fstatfs(file)
+        .map_err(os_error("fstatfs", size_bytes))?
+        .f_type;
+    if kind as u64 != TMPFS_MAGIC {
+        return Err(SegmentError::NotMemory);
+    }
+    let found_bytes = fs::fstat(file)
+        .map_err(os_error("fstat", size_bytes))?
+        .st_size as u64;
+    if size_bytes == 0 || u64::try_from(size_bytes) != Ok(found_bytes) {
+        return Err(SegmentError::WrongSize {
+            found_bytes,
+            expected_bytes: size_bytes,
+        });
+    }
+    // The number of allocated blocks would not do: blocks reserved beyond
+    // the end of the file before it was sealed would hide a hole.
+    let hole_offset = first_hole(file).map_err(os_error("lseek", size_bytes))?;
+    if hole_offset < found_bytes {
+        return Err(SegmentError::Sparse {
+            size_bytes,
+            hole_offset,
+        });
+    }
+    Ok(found)
 }
 
 fn create_memfd(label: &str) -> rustix::io::Result<OwnedFd> {
@@ -173,49 +255,8 @@ impl PeerSegment {
     /// [`SegmentError::Os`].
     pub fn map(descriptor: OwnedFd, size_bytes: usize) -> Result<Self, SegmentError> {
         let file = descriptor.as_fd();
-        let os = |call| {
-            move |source| SegmentError::Os {
-                call,
-                size_bytes,
-                source,
-            }
-        };
-        // Asked first: it is answered by the kernel itself, whereas questions
-        // about a file on FUSE or NFS are answered by whoever serves it, or never.
-        let found = match fs::fcntl_get_seals(file) {
-            Ok(found) => found,
-            Err(Errno::INVAL | Errno::BADF) => return Err(SegmentError::NotMemory),
-            Err(source) => return Err(os("fcntl(F_GET_SEALS)")(source)),
-        };
-        if !found.contains(SEALS) {
-            return Err(SegmentError::Unsealed {
-                found: found.bits(),
-                needed: SEALS.bits(),
-            });
-        }
-        // Huge-page files can be sealed as well, but do not tell where their
-        // holes are.
-        let kind = fs::fstatfs(file).map_err(os("fstatfs"))?.f_type;
-        if kind as u64 != TMPFS_MAGIC {
-            return Err(SegmentError::NotMemory);
-        }
-        let found_bytes = fs::fstat(file).map_err(os("fstat"))?.st_size as u64;
-        if size_bytes == 0 || u64::try_from(size_bytes) != Ok(found_bytes) {
-            return Err(SegmentError::WrongSize {
-                found_bytes,
-                expected_bytes: size_bytes,
-            });
-        }
-        // The number of allocated blocks would not do: blocks reserved beyond
-        // the end of the file before it was sealed would hide a hole.
-        let hole_offset = first_hole(file).map_err(os("lseek"))?;
-        if hole_offset < found_bytes {
-            return Err(SegmentError::Sparse {
-                size_bytes,
-                hole_offset,
-            });
-        }
-        let mapping = Mapping::readable(file, size_bytes).map_err(os("mmap"))?;
+        verify(file, size_bytes, SEALS)?;
+        let mapping = Mapping::readable(file, size_bytes).map_err(os_error("mmap", size_bytes))?;
         Ok(Self { mapping })
     }
 }

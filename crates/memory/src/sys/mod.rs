@@ -4,3 +4,5 @@ mod copy;
 pub(crate) mod credentials;
 pub(crate) mod malloc;
 pub(crate) mod mapping;
+pub(crate) mod private;
+pub(crate) mod window;

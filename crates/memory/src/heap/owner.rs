@@ -1,0 +1,594 @@
+//! The owner's side of a heap.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::SealFlags;
+use rustix::io::Errno;
+
+use super::pages::{Pages, Span};
+use super::{MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, address, bytes_of, system_pages};
+use crate::segment::{self, SEALS, SegmentError};
+use crate::sys::window::{Access, Part, Window};
+
+/// Pages of the first segment: 256 KiB.
+const FIRST_PAGES: u32 = 64;
+
+/// Pages of a segment at most, unless more are asked for at once: 16 MiB.
+const STEP_PAGES: u32 = 4096;
+
+/// What segments are a multiple of, in pages: 64 KiB, the largest page of any system.
+const GRAIN_PAGES: u32 = 16;
+
+/// The seals of a segment that can be sealed against writing later.
+pub(super) const SEALABLE: SealFlags = SealFlags::FUTURE_WRITE
+    .union(SealFlags::SHRINK)
+    .union(SealFlags::GROW);
+
+/// Why a heap could not be made or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeapError {
+    /// Not a size a window can have: a power of two from 1 MiB to 1 TiB.
+    #[error("heap window of {window_bytes} bytes: not a power of two from 1 MiB to 1 TiB")]
+    Window {
+        /// The size asked for.
+        window_bytes: u64,
+    },
+    /// The base is not aligned to the window, or outside the range of addresses
+    /// that heaps use.
+    #[error(
+        "heap window of {window_bytes} bytes at {base:#x}: not an address a heap can have"
+    )]
+    Misplaced {
+        /// The address asked for.
+        base: u64,
+        /// The size asked for.
+        window_bytes: u64,
+    },
+    /// No free range of addresses was found. Ask for a smaller window, or look
+    /// at the limit of the address space (`ulimit -v`).
+    #[error("heap window of {window_bytes} bytes: no free address in {attempts} attempts: {source}")]
+    NoAddress {
+        /// The size asked for.
+        window_bytes: u64,
+        /// Places tried.
+        attempts: u32,
+        /// What the kernel said at the last one.
+        source: Errno,
+    },
+    /// The heap would become larger than its quota. Wait until something is
+    /// released, or configure more.
+    #[error(
+        "heap quota of {quota_bytes} bytes: {used_bytes} are in use and {asked_bytes} more were \
+         asked for"
+    )]
+    Quota {
+        /// The quota.
+        quota_bytes: u64,
+        /// What the heap's segments take of it.
+        used_bytes: u64,
+        /// What was asked for in addition.
+        asked_bytes: u64,
+    },
+    /// No stretch of the window is free for a segment of this size.
+    #[error("heap window of {window_bytes} bytes has no room for {asked_bytes} more in a piece")]
+    WindowFull {
+        /// Size of the window.
+        window_bytes: u64,
+        /// What was asked for.
+        asked_bytes: u64,
+    },
+    /// The heap has as many segments as a heap may have.
+    #[error("heap has {limit} segments, the most there can be")]
+    Segments {
+        /// [`MAX_SEGMENTS`], or [`MAX_UNSEALED`] for those to be sealed.
+        limit: usize,
+    },
+    /// A segment could not be made.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+}
+
+/// A segment that was added to a heap. The peer must be told.
+#[derive(Debug)]
+pub struct Grown {
+    /// Its first page, from the start of the window.
+    pub page: u32,
+    /// How many pages it has.
+    pub pages: u32,
+    /// What the peer maps it by. Whoever has it can read the segment.
+    pub descriptor: OwnedFd,
+    /// How many segments were added to this heap before.
+    pub index: u64,
+}
+
+/// Memory that only this process can write, at addresses that a peer can use too.
+///
+/// Cheap to share; every method may be called from any thread. The memory is
+/// given back when the heap and all its runs are gone.
+#[derive(Debug, Clone)]
+pub struct Heap {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    window: Arc<Window>,
+    quota_bytes: u64,
+    label: String,
+    state: Mutex<State>,
+}
+
+/// A piece of the window that is taken, in order of `page`.
+struct Segment {
+    span: Span,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Being made or taken down: the range is not free.
+    Changing,
+    /// Made, but the peer does not know yet.
+    Unannounced(Part),
+    /// Its pages are allocated from. The part is held for what is in it.
+    #[expect(dead_code, reason = "kept for its mapping")]
+    Open(Part),
+    /// A one-shot segment; the mapping belongs to its run. Spent when that is gone.
+    OneShot { sealed: bool, spent: bool },
+}
+
+struct State {
+    pages: Pages,
+    segments: Vec<Segment>,
+    grown: u64,
+}
+
+impl Heap {
+    /// Reserves a window of `window_bytes` (a power of two, 1 MiB to 1 TiB) at a
+    /// random address that is a multiple of its size. It costs no memory until
+    /// the heap grows, which it can to `quota_bytes`. The `label` shows up in
+    /// `/proc/<pid>/maps`.
+    ///
+    /// # Errors
+    /// [`HeapError::Window`], [`HeapError::NoAddress`].
+    pub fn reserve(window_bytes: u64, quota_bytes: u64, label: &str) -> Result<Self, HeapError> {
+        let window = address::reserve(address::window_size(window_bytes)?)?;
+        Ok(Self::over(window, quota_bytes, label))
+    }
+
+    /// Like [`reserve`](Self::reserve), at the address `base`.
+    ///
+    /// # Errors
+    /// [`HeapError::Window`], [`HeapError::Misplaced`], and
+    /// [`HeapError::NoAddress`] when something is mapped there.
+    pub fn reserve_at(
+        base: u64,
+        window_bytes: u64,
+        quota_bytes: u64,
+        label: &str,
+    ) -> Result<Self, HeapError> {
+        let (address, bytes) = address::place(base, window_bytes)?;
+        let window = Window::reserve_at(address, bytes).map_err(|source| HeapError::NoAddress {
+            window_bytes,
+            attempts: 1,
+            source,
+        })?;
+        Ok(Self::over(Arc::new(window), quota_bytes, label))
+    }
+
+    fn over(window: Arc<Window>, quota_bytes: u64, label: &str) -> Self {
+        let state = Mutex::new(State {
+            pages: Pages::new(),
+            segments: Vec::new(),
+            grown: 0,
+        });
+        Self {
+            inner: Arc::new(Inner {
+                window,
+                quota_bytes,
+                label: label.to_owned(),
+                state,
+            }),
+        }
+    }
+
+    /// Address of the window's first byte.
+    pub fn base(&self) -> u64 {
+        self.inner.window.base() as u64
+    }
+
+    /// Size of the window in bytes.
+    pub fn window_bytes(&self) -> u64 {
+        self.inner.window.bytes() as u64
+    }
+
+    /// The most memory the heap may take, in bytes.
+    pub fn quota_bytes(&self) -> u64 {
+        self.inner.quota_bytes
+    }
+
+    /// Memory the heap's segments take, in bytes, spent ones included until
+    /// [`shrink`](Self::shrink).
+    pub fn used_bytes(&self) -> u64 {
+        used_bytes(&self.inner.lock())
+    }
+
+    /// A run of `pages` adjacent pages, at least one, in a segment that the peer
+    /// knows. `None` when no such run is free: [`grow`](Self::grow) first.
+    ///
+    /// Their bytes are whatever a former run left there.
+    #[inline]
+    pub fn allocate(&self, pages: u32) -> Option<Run> {
+        let pages = pages.max(1);
+        let page = self.inner.lock().pages.take(pages)?;
+        Some(Run {
+            heap: Arc::clone(&self.inner),
+            page,
+            pages,
+            scoped: AtomicBool::new(false),
+            is_segment: false,
+            one_shot: None,
+        })
+    }
+
+    /// Adds a segment of at least `at_least_pages`: 256 KiB at first, then as
+    /// much as there is, at most 16 MiB unless more is asked for. All its pages
+    /// are present and it is sealed against everything but this process's one
+    /// mapping.
+    ///
+    /// Nothing is allocated from it before [`open`](Self::open) is called: a
+    /// scope in it must not reach the peer before the segment does. So: send
+    /// the descriptor, tell the page, then open it. Growing, shrinking and
+    /// telling the peer of it belong under one lock of the caller's, so that
+    /// the peer hears of changes in their order.
+    ///
+    /// # Errors
+    /// [`HeapError::Quota`], [`HeapError::WindowFull`], [`HeapError::Segments`],
+    /// [`HeapError::Segment`].
+    pub fn grow(&self, at_least_pages: u32) -> Result<Grown, HeapError> {
+        let (span, index) = self.inner.claim(at_least_pages, Growth::Doubling)?;
+        let made = self.inner.make(span, SEALS);
+        let (part, descriptor) = made.inspect_err(|_| self.inner.forget(&[span]))?;
+        self.inner.set(span.page, Kind::Unannounced(part));
+        Ok(Grown {
+            page: span.page,
+            pages: span.pages,
+            descriptor,
+            index,
+        })
+    }
+
+    /// Lets [`allocate`](Self::allocate) use the segment at `page` that
+    /// [`grow`](Self::grow) made, now that the peer has been told. Does nothing
+    /// for any other page.
+    pub fn open(&self, page: u32) {
+        let state = &mut *self.inner.lock();
+        let Some(segment) = state.segments.iter_mut().find(|s| s.span.page == page) else {
+            return;
+        };
+        match std::mem::replace(&mut segment.kind, Kind::Changing) {
+            Kind::Unannounced(part) => {
+                segment.kind = Kind::Open(part);
+                state.pages.add(segment.span);
+            }
+            other => segment.kind = other,
+        }
+    }
+
+    /// Adds a one-shot segment of at least `pages` pages, which is one run by
+    /// itself and can be [sealed](Run::seal) once it is filled. The peer must be
+    /// told of the segment before, or after it is sealed, but before what it
+    /// holds is passed.
+    ///
+    /// When the run is gone the segment is spent and [`shrink`](Self::shrink)
+    /// gives it back; it is never used again.
+    ///
+    /// # Errors
+    /// As [`grow`](Self::grow); [`HeapError::Segments`] also when
+    /// [`MAX_UNSEALED`] such runs are not sealed yet.
+    pub fn grow_sealable(&self, pages: u32) -> Result<(Grown, Run), HeapError> {
+        let (span, index) = self.inner.claim(pages, Growth::OneShot)?;
+        let made = self.inner.make(span, SEALABLE).and_then(|(part, file)| {
+            let own = file.try_clone().map_err(|error| SegmentError::Os {
+                call: "dup",
+                size_bytes: bytes_of(span.pages),
+                source: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+            })?;
+            Ok((part, file, own))
+        });
+        let (part, descriptor, own) = made.inspect_err(|_| self.inner.forget(&[span]))?;
+        let run = Run {
+            heap: Arc::clone(&self.inner),
+            page: span.page,
+            pages: span.pages,
+            scoped: AtomicBool::new(false),
+            is_segment: true,
+            one_shot: Some(OneShot { part, file: own }),
+        };
+        let grown = Grown {
+            page: span.page,
+            pages: span.pages,
+            descriptor,
+            index,
+        };
+        Ok((grown, run))
+    }
+
+    /// Gives back the segments in which nothing is allocated, but keeps at least
+    /// one; names the first page of each. The peer must be told, after which
+    /// it too unmaps them. See [`grow`](Self::grow) for the order.
+    pub fn shrink(&self) -> Vec<u32> {
+        let gone = self.inner.take_down();
+        self.inner.forget(&gone);
+        gone.iter().map(|span| span.page).collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Growth {
+    Doubling,
+    OneShot,
+}
+
+fn used_bytes(state: &State) -> u64 {
+    state
+        .segments
+        .iter()
+        .map(|s| bytes_of(s.span.pages) as u64)
+        .sum()
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock can panic half-way but for a bug.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds room for a segment in the window and in the quota, and takes it.
+    fn claim(&self, asked_pages: u32, growth: Growth) -> Result<(Span, u64), HeapError> {
+        let state = &mut *self.lock();
+        let unsealed = |s: &&Segment| matches!(s.kind, Kind::OneShot { sealed: false, .. });
+        if growth == Growth::OneShot
+            && state.segments.iter().filter(unsealed).count() >= MAX_UNSEALED
+        {
+            return Err(HeapError::Segments {
+                limit: MAX_UNSEALED,
+            });
+        }
+        if state.segments.len() >= MAX_SEGMENTS {
+            return Err(HeapError::Segments {
+                limit: MAX_SEGMENTS,
+            });
+        }
+        let used_bytes = used_bytes(state);
+        let window_pages = (self.window.bytes() / PAGE_BYTES) as u64;
+        let grain = u64::from(match growth {
+            Growth::Doubling => GRAIN_PAGES,
+            Growth::OneShot => system_pages(),
+        });
+        let least = u64::from(asked_pages.max(1)).next_multiple_of(grain);
+        let left_bytes = self.quota_bytes.saturating_sub(used_bytes);
+        let left = left_bytes / PAGE_BYTES as u64 / grain * grain;
+        if least > left {
+            return Err(HeapError::Quota {
+                quota_bytes: self.quota_bytes,
+                used_bytes,
+                asked_bytes: least * PAGE_BYTES as u64,
+            });
+        }
+        let wanted = match growth {
+            Growth::OneShot => least,
+            Growth::Doubling => {
+                let used = used_bytes / PAGE_BYTES as u64;
+                let step = used.clamp(FIRST_PAGES.into(), STEP_PAGES.into());
+                step.next_multiple_of(grain).max(least).min(left)
+            }
+        };
+        let room = |pages: u64| {
+            let pages = u32::try_from(pages).ok()?;
+            Some(Span {
+                page: gap(&state.segments, window_pages, grain as u32, pages)?,
+                pages,
+            })
+        };
+        let Some(span) = room(wanted).or_else(|| room(least)) else {
+            return Err(HeapError::WindowFull {
+                window_bytes: self.window.bytes() as u64,
+                asked_bytes: least * PAGE_BYTES as u64,
+            });
+        };
+        let kind = match growth {
+            Growth::Doubling => Kind::Changing,
+            Growth::OneShot => Kind::OneShot {
+                sealed: false,
+                spent: false,
+            },
+        };
+        let at = state.segments.partition_point(|s| s.span.page < span.page);
+        state.segments.insert(at, Segment { span, kind });
+        let index = state.grown;
+        state.grown += 1;
+        Ok((span, index))
+    }
+
+    /// Makes a segment and maps it at `span`.
+    fn make(&self, span: Span, seals: SealFlags) -> Result<(Part, OwnedFd), HeapError> {
+        let bytes = bytes_of(span.pages);
+        let file = segment::create_file(&self.label, bytes)?;
+        let start = bytes_of(span.page);
+        let part = self
+            .window
+            .map(start..start + bytes, file.as_fd(), Access::Write)
+            .map_err(segment::os_error("mmap", bytes))?;
+        segment::expect_present(file.as_fd(), bytes)?;
+        segment::seal(file.as_fd(), bytes, seals)?;
+        Ok((part, file))
+    }
+
+    fn set(&self, page: u32, kind: Kind) {
+        let mut state = self.lock();
+        if let Some(segment) = state.segments.iter_mut().find(|s| s.span.page == page) {
+            segment.kind = kind;
+        }
+    }
+
+    fn with_one_shot(&self, page: u32, change: impl FnOnce(&mut bool, &mut bool)) {
+        let mut state = self.lock();
+        let segment = state.segments.iter_mut().find(|s| s.span.page == page);
+        if let Some(Kind::OneShot { sealed, spent }) = segment.map(|s| &mut s.kind) {
+            change(sealed, spent);
+        }
+    }
+
+    /// Unmaps the segments that are not needed; their ranges stay taken.
+    fn take_down(&self) -> Vec<Span> {
+        let mut parts = Vec::new();
+        let mut gone = Vec::new();
+        {
+            let state = &mut *self.lock();
+            let free = state.pages.remove_free();
+            for segment in &mut state.segments {
+                let spent = matches!(segment.kind, Kind::OneShot { spent: true, .. });
+                if spent || free.contains(&segment.span) {
+                    parts.push(std::mem::replace(&mut segment.kind, Kind::Changing));
+                    gone.push(segment.span);
+                }
+            }
+        }
+        // Unmapping takes a while: not under the lock.
+        drop(parts);
+        gone
+    }
+
+    /// Makes the ranges of segments that are unmapped free again.
+    fn forget(&self, gone: &[Span]) {
+        let mut state = self.lock();
+        state.segments.retain(|s| !gone.contains(&s.span));
+    }
+}
+
+/// The first page of a gap of `pages` between `segments`, on a multiple of `grain`.
+fn gap(segments: &[Segment], window_pages: u64, grain: u32, pages: u32) -> Option<u32> {
+    let grain = u64::from(grain);
+    let mut from = 0_u64;
+    for segment in segments {
+        if from + u64::from(pages) <= u64::from(segment.span.page) {
+            break;
+        }
+        let end = u64::from(segment.span.page) + u64::from(segment.span.pages);
+        from = end.next_multiple_of(grain);
+    }
+    let fits = from + u64::from(pages) <= window_pages;
+    fits.then(|| u32::try_from(from).ok())?
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heap")
+            .field("window", &self.window)
+            .field("quota_bytes", &self.quota_bytes)
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Adjacent pages of a heap, for one scope. Dropping it gives them back.
+#[derive(Debug)]
+pub struct Run {
+    heap: Arc<Inner>,
+    page: u32,
+    pages: u32,
+    scoped: AtomicBool,
+    is_segment: bool,
+    one_shot: Option<OneShot>,
+}
+
+#[derive(Debug)]
+struct OneShot {
+    part: Part,
+    file: OwnedFd,
+}
+
+impl Run {
+    /// The first page, from the start of the window.
+    pub fn page(&self) -> u32 {
+        self.page
+    }
+
+    /// How many pages there are.
+    pub fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    /// Address of the first byte.
+    pub fn address(&self) -> u64 {
+        self.heap.window.at(bytes_of(self.page)).addr().get() as u64
+    }
+
+    /// Whether the run is a segment of its own that can be [sealed](Self::seal).
+    pub fn is_sealable(&self) -> bool {
+        self.one_shot.is_some()
+    }
+
+    /// Makes sure that nobody, this process included, ever changes these pages
+    /// again; the peer can verify it, and so read them where they lie. They stay
+    /// readable here.
+    ///
+    /// The run comes out of its `Arc` once its scope is gone, and with it all
+    /// that could be written through: `Arc::into_inner(run)`.
+    ///
+    /// # Errors
+    /// [`HeapError::Segment`]: the kernel refused. The run and what it held are
+    /// gone then, as after a drop.
+    ///
+    /// # Panics
+    /// When the run is not [sealable](Self::is_sealable).
+    pub fn seal(mut self) -> Result<SealedRun, HeapError> {
+        let one_shot = self.one_shot.take();
+        let OneShot { part, file } = one_shot.expect("the run is a sealable one");
+        let bytes = bytes_of(self.pages);
+        let remapped = part.remap(file.as_fd(), Access::ReadLater);
+        let part = remapped.map_err(segment::os_error("mmap", bytes))?;
+        let seals = SealFlags::WRITE | SealFlags::SEAL;
+        segment::seal(file.as_fd(), bytes, seals)?;
+        self.heap.with_one_shot(self.page, |sealed, _| *sealed = true);
+        Ok(SealedRun { part, run: self })
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.is_segment {
+            // Unmapped before anybody can find it spent.
+            self.one_shot = None;
+            self.heap.with_one_shot(self.page, |_, spent| *spent = true);
+        } else {
+            let span = Span {
+                page: self.page,
+                pages: self.pages,
+            };
+            self.heap.lock().pages.give(span);
+        }
+    }
+}
+
+/// Pages that nobody can change any more. Dropping it unmaps them here.
+#[derive(Debug)]
+pub struct SealedRun {
+    part: Part,
+    run: Run,
+}
+
+impl SealedRun {
+    /// The first page, from the start of the window.
+    pub fn page(&self) -> u32 {
+        self.run.page
+    }
+
+    /// How many pages there are.
+    pub fn pages(&self) -> u32 {
+        self.run.pages
+    }
+}

@@ -1,0 +1,306 @@
+//! The peer's side of a heap.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::SealFlags;
+use rustix::io::Errno;
+
+use super::owner::SEALABLE;
+use super::pages::Span;
+use super::pool::Pool;
+use super::{HeapError, MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, address, bytes_of, system_pages};
+use crate::segment::{self, SegmentError};
+use crate::sys::window::{Access, Part, Window};
+
+/// Why a peer's segment was not added or not removed.
+///
+/// All but [`Segment`](Self::Segment) with [`SegmentError::Os`] in it say that
+/// the peer misbehaved: end the connection and name it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerHeapError {
+    /// The segment does not lie in the window, or at no page boundary of this system.
+    #[error(
+        "peer's heap: a segment of {pages} pages at page {page} in a window of {window_pages} pages"
+    )]
+    Outside {
+        /// Where it begins, as the peer said.
+        page: u32,
+        /// How many pages it has, as the peer said.
+        pages: u32,
+        /// Pages of the window.
+        window_pages: u64,
+    },
+    /// The segment overlaps one that is there.
+    #[error("peer's heap: the segment at page {page} overlaps the one at page {present}")]
+    Overlap {
+        /// Where it begins, as the peer said.
+        page: u32,
+        /// Where the other one begins.
+        present: u32,
+    },
+    /// More segments than a heap may have.
+    #[error("peer's heap: more than {limit} segments")]
+    TooMany {
+        /// [`MAX_SEGMENTS`], or [`MAX_UNSEALED`] for those to be sealed.
+        limit: usize,
+    },
+    /// The segment is not as it must be, or could not be mapped.
+    #[error("peer's heap: {0}")]
+    Segment(#[from] SegmentError),
+    /// The peer gives back a segment it never had.
+    #[error("peer's heap: there is no segment at page {page}")]
+    Absent {
+        /// Where it would begin, as the peer said.
+        page: u32,
+    },
+    /// The peer gives back a segment from which this side still holds something.
+    #[error("peer's heap: the segment at page {page} was given back while it is in use here")]
+    Held {
+        /// Where it begins.
+        page: u32,
+    },
+}
+
+/// Why what a peer passed was not accepted.
+///
+/// All but [`NoMemory`](Self::NoMemory) say that the peer misbehaved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeError {
+    /// The pages are not in one segment of the heap.
+    #[error("{bytes} bytes at page {page} of the peer's heap are not in one segment of it")]
+    Absent {
+        /// The first page, as the peer said.
+        page: u32,
+        /// How many bytes, as the peer said.
+        bytes: u32,
+    },
+    /// This side has no memory for a copy.
+    #[error("no memory to copy {bytes} bytes of the peer's heap")]
+    NoMemory {
+        /// How many bytes.
+        bytes: u32,
+    },
+}
+
+/// How a peer is kept from changing what is read here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// It is trusted not to: its memory is checked and read where it lies.
+    /// Whoever chooses this takes a peer that breaks its word, or has a bug, for
+    /// part of this process.
+    Trust,
+    /// What it passed is copied first, then checked.
+    Copy,
+    /// It is checked and read where it lies if the kernel confirms that nobody
+    /// can change it any more, and copied otherwise.
+    Seal,
+}
+
+/// A peer's heap, as far as it is mapped here.
+///
+/// Every method may be called from any thread.
+pub struct PeerHeap {
+    window: Arc<Window>,
+    claimed: usize,
+    segments: RwLock<Vec<Arc<Segment>>>,
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    span: Span,
+    part: Part,
+    sealed: AtomicBool,
+    /// Of a segment that may be sealed yet.
+    descriptor: Mutex<Option<OwnedFd>>,
+}
+
+impl Segment {
+    /// Whether nobody can change the segment any more, as the kernel says. Once
+    /// it is so it stays so.
+    fn is_sealed(&self) -> bool {
+        if self.sealed.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut descriptor = self.lock_descriptor();
+        let Some(file) = descriptor.as_ref() else {
+            return self.sealed.load(Ordering::Acquire);
+        };
+        let sealed = segment::seals_of(file.as_fd(), self.part.bytes())
+            .is_ok_and(|found| found.contains(SealFlags::WRITE));
+        if sealed {
+            *descriptor = None;
+            // SYNC: pairs with the load above: the kernel's answer comes first.
+            self.sealed.store(true, Ordering::Release);
+        }
+        sealed
+    }
+
+    fn may_be_sealed_yet(&self) -> bool {
+        self.lock_descriptor().is_some() && !self.is_sealed()
+    }
+
+    fn lock_descriptor(&self) -> std::sync::MutexGuard<'_, Option<OwnedFd>> {
+        self.descriptor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PeerHeap {
+    /// Reserves the window the peer says it has: at the same address when that
+    /// is free here, anywhere else otherwise.
+    ///
+    /// # Errors
+    /// The peer's fault: [`HeapError::Window`], [`HeapError::Misplaced`]. This
+    /// side's: [`HeapError::NoAddress`].
+    pub fn reserve(base: u64, window_bytes: u64) -> Result<Self, HeapError> {
+        let (claimed, bytes) = address::place(base, window_bytes)?;
+        let window = match Window::reserve_at(claimed, bytes) {
+            Err(Errno::EXIST | Errno::NOMEM) => Window::reserve_anywhere(bytes),
+            other => other,
+        };
+        let window = window.map_err(|source| HeapError::NoAddress {
+            window_bytes,
+            attempts: 2,
+            source,
+        })?;
+        Ok(Self {
+            window: Arc::new(window),
+            claimed,
+            segments: RwLock::new(Vec::new()),
+            pool: Pool::new(),
+        })
+    }
+
+    /// Whether the heap lies at another address here than at its owner, so that
+    /// everything taken from it is copied.
+    pub fn is_displaced(&self) -> bool {
+        self.window.base() != self.claimed
+    }
+
+    /// Address of the window at its owner.
+    pub fn base(&self) -> u64 {
+        self.claimed as u64
+    }
+
+    /// Size of the window in bytes.
+    pub fn window_bytes(&self) -> u64 {
+        self.window.bytes() as u64
+    }
+
+    /// Memory of the peer's that is mapped here, in bytes.
+    pub fn mapped_bytes(&self) -> u64 {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.iter().map(|s| s.part.bytes() as u64).sum()
+    }
+
+    /// Maps a segment the peer made, after verifying that it is a sealed memory
+    /// file of this size with all its pages present.
+    ///
+    /// # Errors
+    /// See [`PeerHeapError`].
+    pub fn add(&self, page: u32, pages: u32, descriptor: OwnedFd) -> Result<(), PeerHeapError> {
+        let window_pages = (self.window.bytes() / PAGE_BYTES) as u64;
+        let end = u64::from(page) + u64::from(pages);
+        let grain = system_pages();
+        let fits = pages > 0
+            && end <= window_pages
+            && page.is_multiple_of(grain)
+            && pages.is_multiple_of(grain);
+        if !fits {
+            return Err(PeerHeapError::Outside {
+                page,
+                pages,
+                window_pages,
+            });
+        }
+        let bytes = bytes_of(pages);
+        let found = segment::verify(descriptor.as_fd(), bytes, SEALABLE)?;
+        let sealed = found.contains(SealFlags::WRITE);
+        let sealable = !sealed && !found.contains(SealFlags::SEAL);
+
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let at = segments.partition_point(|s| s.span.page < page);
+        let last = at.checked_sub(1).map(|last| segments[last].span);
+        let next = segments.get(at).map(|next| next.span);
+        let overlaps = |other: &Span| {
+            u64::from(other.page) < end
+                && u64::from(page) < u64::from(other.page) + u64::from(other.pages)
+        };
+        if let Some(other) = last.into_iter().chain(next).find(overlaps) {
+            return Err(PeerHeapError::Overlap {
+                page,
+                present: other.page,
+            });
+        }
+        if segments.len() >= MAX_SEGMENTS {
+            return Err(PeerHeapError::TooMany {
+                limit: MAX_SEGMENTS,
+            });
+        }
+        if sealable && segments.iter().filter(|s| s.may_be_sealed_yet()).count() >= MAX_UNSEALED {
+            return Err(PeerHeapError::TooMany {
+                limit: MAX_UNSEALED,
+            });
+        }
+        let access = if sealed || sealable {
+            Access::ReadPrivate
+        } else {
+            Access::Read
+        };
+        let start = bytes_of(page);
+        let part = self
+            .window
+            .map(start..start + bytes, descriptor.as_fd(), access)
+            .map_err(segment::os_error("mmap", bytes))?;
+        let segment = Segment {
+            span: Span { page, pages },
+            part,
+            sealed: AtomicBool::new(sealed),
+            descriptor: Mutex::new(sealable.then_some(descriptor)),
+        };
+        segments.insert(at, Arc::new(segment));
+        Ok(())
+    }
+
+    /// Unmaps the segment at `page`, which the peer gives back.
+    ///
+    /// # Errors
+    /// [`PeerHeapError::Absent`], and [`PeerHeapError::Held`] while a [`Taken`]
+    /// lies in it.
+    pub fn remove(&self, page: u32) -> Result<(), PeerHeapError> {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let at = segments
+            .binary_search_by_key(&page, |s| s.span.page)
+            .map_err(|_| PeerHeapError::Absent { page })?;
+        if Arc::get_mut(&mut segments[at]).is_none() {
+            return Err(PeerHeapError::Held { page });
+        }
+        segments.remove(at);
+        Ok(())
+    }
+
+    /// The segment in which the range lies wholly, and the range's offset there.
+    fn find(&self, page: u32, bytes: u32) -> Option<(Arc<Segment>, usize)> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let at = segments.partition_point(|s| s.span.page <= page);
+        let segment = &segments[at.checked_sub(1)?];
+        let offset = bytes_of(page - segment.span.page);
+        let left = segment.part.bytes().checked_sub(offset)?;
+        (bytes as usize <= left).then(|| (Arc::clone(segment), offset))
+    }
+}
+
+impl fmt::Debug for PeerHeap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerHeap")
+            .field("base", &format_args!("{:#x}", self.claimed))
+            .field("window_bytes", &self.window.bytes())
+            .field("displaced", &self.is_displaced())
+            .finish_non_exhaustive()
+    }
+}
