@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
-
-use crate::cell::{Carrier, Case, Wait};
+use clap::{Parser, Subcommand};
+use nowire_bench_harness::cell::{Carrier, Case};
+use nowire_bench_harness::worker::{Flavour, WorkerArgs};
 
 #[derive(Debug, Parser)]
 #[command(about = "Nowire's benchmarks, each beside its rivals in the same run")]
@@ -17,14 +16,18 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// One tonic service over every carrier
-    Grpc(GrpcArgs),
+    Grpc(RunArgs),
+    /// Native calls, and what else there is for the same work
+    Native(RunArgs),
+    /// Instructions that a native call takes on either side, counted by valgrind
+    Instructions(InstructionsArgs),
     /// One of the processes being measured
     #[command(hide = true)]
     Worker(WorkerArgs),
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct GrpcArgs {
+pub(crate) struct RunArgs {
     /// Also write the rows to this file, as a JSON list
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -48,46 +51,19 @@ pub(crate) struct GrpcArgs {
     pub(crate) keep_memory: bool,
 }
 
-/// How the tokio runtime of a measured process is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Flavour {
-    /// `new_current_thread`: everything on the thread that called.
-    Current,
-    /// `new_multi_thread` with tokio's own number of workers, all on one core.
-    Multi,
-}
-
-impl Flavour {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Current => "current_thread",
-            Self::Multi => "multi_thread",
-        }
+impl RunArgs {
+    /// Whether this carrier was asked for, or none in particular.
+    pub(crate) fn wants(&self, carrier: Carrier) -> bool {
+        self.carrier.is_empty() || self.carrier.contains(&carrier)
     }
 }
 
-/// Which half of a conversation a worker is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Role {
-    Client,
-    Server,
-}
-
 #[derive(Debug, clap::Args)]
-pub(crate) struct WorkerArgs {
-    #[arg(long, value_enum)]
-    pub(crate) role: Role,
-    #[arg(long, value_enum)]
-    pub(crate) carrier: Carrier,
-    #[arg(long, value_enum)]
-    pub(crate) wait: Wait,
-    #[arg(long, value_enum)]
-    pub(crate) runtime: Flavour,
-    /// The core to stay on
-    #[arg(long)]
-    pub(crate) core: Option<usize>,
-    /// Where a server is to listen and a client to connect
-    #[arg(long, default_value = "")]
-    pub(crate) address: String,
+pub(crate) struct InstructionsArgs {
+    /// Also write the counts to this file, as a JSON list
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Calls of the shorter of the two runs whose difference counts
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) calls: u64,
 }

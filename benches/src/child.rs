@@ -1,16 +1,16 @@
 //! A worker as the program that started it sees it.
 
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-
-use crate::args::{Flavour, Role};
-use crate::cell::Party;
-use crate::control::{Answer, Order, hear, say};
-use crate::process::{Memory, Usage};
-use crate::samples::Samples;
+use nowire_bench_harness::cell::{Carrier, Party};
+use nowire_bench_harness::control::{Answer, Order, hear, say};
+use nowire_bench_harness::process::{Memory, Usage};
+use nowire_bench_harness::samples::Samples;
+use nowire_bench_harness::worker::{Flavour, Role};
 
 /// What all workers of a run have in common.
 pub(crate) struct Setting<'a> {
@@ -18,6 +18,20 @@ pub(crate) struct Setting<'a> {
     pub(crate) keep_memory: bool,
     /// Where sockets are made.
     pub(crate) dir: &'a Path,
+    /// The program of the rivals that are not part of this one.
+    pub(crate) rivals: Option<&'a Path>,
+}
+
+impl Setting<'_> {
+    fn program(&self, carrier: Carrier) -> Result<PathBuf> {
+        match carrier {
+            Carrier::Iceoryx2 => self
+                .rivals
+                .map(Path::to_path_buf)
+                .context("the rivals are not built"),
+            _ => std::env::current_exe().context("finding this program"),
+        }
+    }
 }
 
 /// A running worker; it ends when this is dropped.
@@ -30,8 +44,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts this program again as one side of a party, and waits until it is
-    /// ready.
+    /// Starts a program as one side of a party, and waits until it is ready.
     pub(crate) fn start(
         setting: &Setting<'_>,
         party: Party,
@@ -39,9 +52,21 @@ impl Worker {
         core: usize,
         address: &str,
     ) -> Result<Self> {
+        let command = Command::new(setting.program(party.carrier)?);
+        Self::start_with(command, setting, party, role, core, address)
+    }
+
+    /// The same with a program that something else runs: `command` lacks only
+    /// what a worker is told.
+    pub(crate) fn start_with(
+        mut command: Command,
+        setting: &Setting<'_>,
+        party: Party,
+        role: Role,
+        core: usize,
+        address: &str,
+    ) -> Result<Self> {
         let name = format!("{party} {role:?}").to_lowercase();
-        let program = std::env::current_exe().context("finding this program")?;
-        let mut command = Command::new(program);
         command
             .arg("worker")
             .args(["--role", &format!("{role:?}").to_lowercase()])
@@ -127,6 +152,18 @@ impl Worker {
             other => bail!("the {} answered {other:?} for its memory", self.name),
         }
     }
+
+    /// Lets it end in its own time, which under valgrind is long.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.input.take();
+        for _ in 0..600 {
+            if self.process.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("the {} does not end", self.name)
+    }
 }
 
 impl Drop for Worker {
@@ -138,7 +175,7 @@ impl Drop for Worker {
             if matches!(self.process.try_wait(), Ok(Some(_)) | Err(_)) {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::args::WorkerArgs;
-use crate::cell::Carrier;
-use crate::control::{Answer, Order};
-use crate::dial::{Dial, Inprocess, Nowire, Tonic};
+use nowire_bench_harness::cell::Carrier;
+use nowire_bench_harness::control::{Answer, Order};
+use nowire_bench_harness::process::{Memory, Usage};
+use nowire_bench_harness::worker::{WorkerArgs, answer};
+
+use crate::dial::{Dial, Inprocess, Nowire, Tonic, policy};
 use crate::floor;
 use crate::measure;
-use crate::process::{Memory, Usage};
-use crate::worker::{answer, orders};
+use crate::sealing;
+use crate::worker::orders;
 
 /// Connects and makes the calls it is told to make.
 pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
@@ -20,10 +22,12 @@ pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
         Carrier::Floor => follow_floor_orders(&address).await,
         Carrier::Inprocess => follow_orders(Inprocess).await,
         Carrier::Unix | Carrier::Tcp => follow_orders(Tonic { address }).await,
+        Carrier::Memcpy => follow_memcpy_orders().await,
         Carrier::Nowire => {
-            let wait = args.wait.policy();
+            let wait = policy(args.wait);
             follow_orders(Nowire { address, wait }).await
         }
+        other => bail!("{other} is no carrier of this program"),
     }
 }
 
@@ -44,6 +48,22 @@ async fn follow_floor_orders(path: &str) -> Result<()> {
     Ok(())
 }
 
+async fn follow_memcpy_orders() -> Result<()> {
+    let mut orders = orders();
+    answer(&Answer::Ready {
+        address: String::new(),
+    })?;
+    while let Some(order) = orders.recv().await {
+        answer(&match order {
+            Order::Run { load, for_ms } => {
+                Answer::Samples(sealing::copy(load.bytes, Duration::from_millis(for_ms))?)
+            }
+            other => bail!("there is no {other:?} for memcpy"),
+        })?;
+    }
+    Ok(())
+}
+
 async fn follow_orders<D: Dial>(dialer: D) -> Result<()> {
     let channel = dialer.dial().await?;
     let mut kept = Vec::new();
@@ -59,7 +79,10 @@ async fn follow_orders<D: Dial>(dialer: D) -> Result<()> {
                 let time = Duration::from_millis(for_ms);
                 Answer::Samples(measure::run(channel.clone(), load, time).await?)
             }
-            Order::Connect { times } => Answer::Samples(measure::connect(&dialer, times).await?),
+            Order::Connect { times, destroy } => {
+                Answer::Samples(measure::connect(&dialer, times, destroy).await?)
+            }
+            Order::Repeat { .. } => bail!("gRPC calls are measured by time alone"),
             Order::Open { connections } => {
                 kept = measure::open(&dialer, connections).await?;
                 Answer::Done

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use anyhow::{Context, Result};
+use nowire_bench_harness::cell::Wait;
 use nowire_grpc::CarrierPolicy;
 use tonic::body::Body;
 use tonic::client::GrpcService;
@@ -89,5 +90,15 @@ impl Dial for Nowire {
             .connect()
             .await
             .with_context(|| format!("connecting to {}", self.address))
+    }
+}
+
+/// How to wait, as Nowire names it.
+pub(crate) fn policy(wait: Wait) -> nowire_grpc::Wait {
+    match wait {
+        Wait::Fixed => nowire_grpc::Wait::default(),
+        Wait::Adaptive => nowire_grpc::Wait::Adaptive,
+        Wait::Spin => nowire_grpc::Wait::Spin,
+        Wait::Park => nowire_grpc::Wait::Park,
     }
 }

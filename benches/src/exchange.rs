@@ -1,10 +1,12 @@
-//! The service every carrier serves, and the payloads both sides look at.
+//! The service every gRPC carrier serves, and the payloads both sides look at.
 
-use std::hint::black_box;
 use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt};
+use nowire_bench_harness::mark::{mark, sum};
 use tonic::{Request, Response, Status, Streaming};
+
+use crate::tree::{self, TREE};
 
 pub(crate) mod stubs {
     #![allow(
@@ -16,9 +18,9 @@ pub(crate) mod stubs {
     tonic::include_proto!("nowire.bench.v1");
 }
 
-pub(crate) use stubs::Payload;
 pub(crate) use stubs::exchange_client::ExchangeClient;
 use stubs::exchange_server::{Exchange, ExchangeServer};
+pub(crate) use stubs::{Node, Number, Payload};
 
 /// The handlers, the same for every carrier.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,24 @@ impl Exchange for Handlers {
             .map(|payload| payload.map(|payload| answer(&payload)));
         Ok(Response::new(Box::pin(answers)))
     }
+
+    async fn noop(&self, request: Request<Number>) -> Result<Response<Number>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+
+    async fn sum(&self, request: Request<Node>) -> Result<Response<Number>, Status> {
+        let value = tree::sum_message(request.get_ref());
+        Ok(Response::new(Number { value }))
+    }
+
+    async fn fetch(&self, _: Request<Number>) -> Result<Response<Node>, Status> {
+        Ok(Response::new(tree::message(&TREE)))
+    }
+
+    async fn read(&self, request: Request<Payload>) -> Result<Response<Number>, Status> {
+        let value = sum(&request.get_ref().data);
+        Ok(Response::new(Number { value }))
+    }
 }
 
 /// Reads every byte that came and writes as many of its own.
@@ -54,19 +74,6 @@ fn answer(request: &Payload) -> Payload {
     Payload {
         data: vec![mark(&request.data); request.data.len()],
     }
-}
-
-/// A byte that depends on every byte of the payload and is never zero, so that
-/// an answer full of it shows that the server read what it was sent.
-pub(crate) fn mark(data: &[u8]) -> u8 {
-    let (words, rest) = data.as_chunks::<8>();
-    let sum = words.iter().fold(0_u64, |sum, word| {
-        sum.wrapping_add(u64::from_le_bytes(*word))
-    });
-    let sum = rest
-        .iter()
-        .fold(sum, |sum, &byte| sum.wrapping_add(u64::from(byte)));
-    black_box(sum).to_le_bytes().iter().fold(0, |a, b| a ^ b) | 1
 }
 
 /// What a client sends, and what it expects back.

@@ -3,22 +3,23 @@
 //!
 //! Each side owns a segment that the other reads. A turn is: write the bytes,
 //! store the turn number, spin until the other side's turn number follows, read
-//! its bytes. With no bytes, one cache line goes there and one comes back.
+//! its bytes. With no bytes, one cache line goes there and one comes back. Where
+//! only the caller writes, the other side answers with its turn number alone.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::BufReader;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use nowire_bench_harness::cell::{Case, Load};
+use nowire_bench_harness::control::{hear, say};
+use nowire_bench_harness::samples::Samples;
+use nowire_bench_harness::timing::{one_by_one, spin_until};
 use nowire_memory::{OwnedSegment, PeerSegment, socket};
 use nowire_protocol::memory::{ReadMemory, WriteMemory};
 use rustix::event::{PollFd, PollFlags, poll};
-
-use crate::cell::Load;
-use crate::process::Usage;
-use crate::samples::{Recorder, Samples};
 
 /// Where the turn number lies.
 const TURN: usize = 0;
@@ -31,13 +32,6 @@ const LARGEST: usize = 1 << 20;
 const PIECE: usize = 4096;
 /// Set in the number of the last turn when the run is over.
 const OVER: u64 = 1 << 63;
-/// Between two looks at the clock.
-const SPINS: u32 = 1 << 20;
-/// How long a side may be kept from running before it counts as dead.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Before the time is taken.
-const UNTIMED_TURNS: u64 = 8;
-
 struct Side {
     mine: OwnedSegment,
     theirs: PeerSegment,
@@ -70,23 +64,12 @@ impl Side {
         self.mine.store(TURN, turn, Release);
     }
 
-    /// Spins, without so much as a pause, until the other side's turn number
-    /// satisfies `next`, and returns it.
+    /// Waits until the other side's turn number satisfies `next`, and returns it.
     fn spin_until(&self, next: impl Fn(u64) -> bool) -> Result<u64> {
-        let mut given_up = None;
-        loop {
-            for _ in 0..SPINS {
-                let turn = self.theirs.load(TURN, Acquire);
-                if next(turn) {
-                    return Ok(turn);
-                }
-            }
-            let now = Instant::now();
-            ensure!(
-                now < *given_up.get_or_insert(now + PATIENCE),
-                "the other side of the floor has not moved for {PATIENCE:?}"
-            );
-        }
+        spin_until(|| {
+            let turn = self.theirs.load(TURN, Acquire);
+            Ok(next(turn).then_some(turn))
+        })
     }
 
     /// Reads what the other side wrote in this turn.
@@ -106,9 +89,11 @@ pub(crate) fn serve(listener: &UnixListener) -> Result<()> {
     loop {
         let (stream, _) = listener.accept()?;
         let mut side = Side::meet(&stream)?;
+        let mut orders = BufReader::new(stream);
         let mut turn = 0;
         // Between runs it sleeps here, spinning for nobody.
-        while let Some(bytes) = next_run(&stream)? {
+        while let Some(load) = hear::<Load>(&mut orders)? {
+            let bytes = load.bytes;
             ensure!(bytes <= LARGEST, "a floor of {bytes} bytes is too large");
             loop {
                 let next = side.spin_until(|next| next != turn)?;
@@ -123,20 +108,18 @@ pub(crate) fn serve(listener: &UnixListener) -> Result<()> {
                     side.read(bytes, next),
                     "the client's bytes are not of turn {next}"
                 );
-                side.write(bytes, next);
+                side.write(answered(load), next);
                 turn = next;
             }
         }
     }
 }
 
-/// How many bytes the next run moves; `None` when the client is gone.
-fn next_run(mut stream: &UnixStream) -> Result<Option<usize>> {
-    let mut size = [0; 8];
-    match stream.read_exact(&mut size) {
-        Ok(()) => Ok(Some(usize::try_from(u64::from_le_bytes(size))?)),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error.into()),
+/// How many bytes come back.
+fn answered(load: Load) -> usize {
+    match load.case {
+        Case::Write => 0,
+        _ => load.bytes,
     }
 }
 
@@ -159,35 +142,20 @@ impl Client {
 
     /// Takes turns for so long.
     pub(crate) fn run(&mut self, load: Load, time: Duration) -> Result<Samples> {
-        let bytes = load.bytes;
-        self.stream.write_all(&(bytes as u64).to_le_bytes())?;
-        let mut recorder = Recorder::new()?;
-        for _ in 0..UNTIMED_TURNS {
-            self.turn(bytes)?;
-        }
-        let before = Usage::now()?;
-        let start = Instant::now();
-        loop {
-            let (latency, now) = self.turn(bytes)?;
-            recorder.record(latency);
-            if now - start >= time {
-                break;
-            }
-        }
-        let elapsed = start.elapsed();
-        let used = Usage::now()?.since(before);
+        say(&mut self.stream, &load)?;
+        let samples = one_by_one(time, || self.turn(load))?;
         self.turn |= OVER;
         self.side.mine.store(TURN, self.turn, Release);
         self.side.spin_until(|theirs| theirs == self.turn)?;
-        Ok(recorder.samples(elapsed, used))
+        Ok(samples)
     }
 
-    fn turn(&mut self, bytes: usize) -> Result<(Duration, Instant)> {
+    fn turn(&mut self, load: Load) -> Result<(Duration, Instant)> {
         let turn = (self.turn & !OVER) + 1;
         let start = Instant::now();
-        self.side.write(bytes, turn);
+        self.side.write(load.bytes, turn);
         self.side.spin_until(|theirs| theirs == turn)?;
-        let right = self.side.read(bytes, turn);
+        let right = self.side.read(answered(load), turn);
         let now = Instant::now();
         ensure!(right, "the server's bytes are not of turn {turn}");
         self.turn = turn;

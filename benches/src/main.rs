@@ -1,30 +1,33 @@
 //! Nowire's benchmarks, each beside its rivals in the same run.
 //!
-//! `grpc` measures one tonic service over every carrier. The program starts
-//! itself again as the processes to be measured: one client and one server for
-//! each carrier, the clients on one core, the servers on another.
+//! `grpc` measures one tonic service over every carrier, `native` calls without
+//! encoding beside what else there is. The program starts itself again as the
+//! processes to be measured: one client and one server for each carrier, the
+//! clients on one core, the servers on another. Rivals with dependencies of
+//! their own are a program of their own, built when it is needed.
 #![forbid(unsafe_code)]
 
 mod args;
-mod cell;
+mod ask;
 mod child;
 mod client;
-mod control;
 mod dial;
 mod exchange;
 mod floor;
 mod goals;
 mod inprocess;
-mod machine;
+mod instructions;
 mod measure;
+mod pair;
 mod plan;
-mod process;
 mod report;
+mod rivals;
 mod row;
 mod run;
-mod samples;
+mod sealing;
 mod server;
 mod table;
+mod tree;
 mod worker;
 
 use anyhow::Result;
@@ -34,6 +37,8 @@ use clap::Parser;
 fn main() -> Result<()> {
     match Args::parse().command {
         Command::Grpc(args) => run::grpc(&args),
+        Command::Native(args) => run::native(&args),
+        Command::Instructions(args) => instructions::main(&args),
         Command::Worker(args) => worker::main(&args),
     }
 }

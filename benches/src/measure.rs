@@ -8,16 +8,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use nowire_bench_harness::cell::{Case, Load};
+use nowire_bench_harness::process::Usage;
+use nowire_bench_harness::samples::{Recorder, Samples};
 use tokio::sync::{Barrier, mpsc};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::cell::{Case, Load};
+use crate::ask::{Ask, Echo, Fetch, Grow, Noop, Sum, Write};
 use crate::dial::{Channel, Dial};
 use crate::exchange::{ExchangeClient, Probe};
-use crate::process::Usage;
-use crate::samples::{Recorder, Samples};
+use crate::tree::{self, TREE};
 
 /// Made before the time is taken, so that no caller's first call counts.
 const UNTIMED_CALLS: usize = 8;
@@ -30,18 +32,36 @@ pub(crate) async fn run(channel: impl Channel, load: Load, time: Duration) -> Re
     let course = Arc::new(Course::new(load.in_flight, time)?);
     let mut callers = JoinSet::new();
     for _ in 0..load.in_flight {
-        let caller = Caller {
-            client: ExchangeClient::new(channel.clone()),
-            probe: Probe::new(load.bytes),
-            course: course.clone(),
-        };
-        callers.spawn(async move {
-            match load.case {
-                Case::Stream => caller.stream().await,
-                Case::Parked => caller.unary(Some(PAUSE)).await,
-                _ => caller.unary(None).await,
+        let client = ExchangeClient::new(channel.clone());
+        let course = course.clone();
+        match load.case {
+            Case::Stream => {
+                let probe = Probe::new(load.bytes);
+                callers.spawn(stream(client, probe, course))
             }
-        });
+            Case::Unary | Case::Parked => {
+                let probe = Probe::new(load.bytes);
+                let pause = (load.case == Case::Parked).then_some(PAUSE);
+                callers.spawn(unary(Echo { client, probe }, pause, course))
+            }
+            Case::Noop => callers.spawn(unary(Noop { client, number: 0 }, None, course)),
+            Case::Tree => {
+                let tree = tree::message(&TREE);
+                callers.spawn(unary(Sum { client, tree }, None, course))
+            }
+            Case::Grow => callers.spawn(unary(Grow { client }, None, course)),
+            Case::Fetch => callers.spawn(unary(Fetch { client }, None, course)),
+            Case::Write => {
+                let (bytes, turn) = (load.bytes, 0);
+                let write = Write {
+                    client,
+                    bytes,
+                    turn,
+                };
+                callers.spawn(unary(write, None, course))
+            }
+            other => bail!("there is no {other} over gRPC"),
+        };
     }
     while let Some(finished) = callers.join_next().await {
         finished??;
@@ -119,86 +139,70 @@ impl Course {
     }
 }
 
-struct Caller<C> {
-    client: ExchangeClient<C>,
-    probe: Probe,
-    course: Arc<Course>,
+async fn unary(mut asking: impl Ask, pause: Option<Duration>, course: Arc<Course>) -> Result<()> {
+    for _ in 0..UNTIMED_CALLS {
+        asking.ask().await?;
+    }
+    let end = course.start().await?;
+    loop {
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+        }
+        let (latency, now) = asking.ask().await?;
+        course.record(latency);
+        if now >= end {
+            return course.finish();
+        }
+    }
 }
 
-impl<C: Channel> Caller<C> {
-    async fn unary(mut self, pause: Option<Duration>) -> Result<()> {
-        for _ in 0..UNTIMED_CALLS {
-            self.call().await?;
+async fn stream(
+    mut client: ExchangeClient<impl Channel>,
+    probe: Probe,
+    course: Arc<Course>,
+) -> Result<()> {
+    let (requests, outgoing) = mpsc::channel(1);
+    let mut answers = client
+        .ping_pong(ReceiverStream::new(outgoing))
+        .await?
+        .into_inner();
+    let mut end = None;
+    for exchange in 0_usize.. {
+        if exchange == UNTIMED_CALLS {
+            end = Some(course.start().await?);
         }
-        let end = self.course.start().await?;
-        loop {
-            if let Some(pause) = pause {
-                tokio::time::sleep(pause).await;
-            }
-            let (latency, now) = self.call().await?;
-            self.course.record(latency);
-            if now >= end {
-                self.course.finish()?;
-                return Ok(());
-            }
-        }
-    }
-
-    async fn call(&mut self) -> Result<(Duration, Instant)> {
-        let request = self.probe.request();
+        let request = probe.request();
         let start = Instant::now();
-        let answer = self.client.unary(request).await?.into_inner();
-        let right = self.probe.is_answered_by(&answer);
+        requests
+            .send(request)
+            .await
+            .context("the call took no more messages")?;
+        let answer = answers
+            .message()
+            .await?
+            .context("the server ended the stream")?;
+        let right = probe.is_answered_by(&answer);
         let now = Instant::now();
         ensure!(right, "the answer does not belong to the request");
-        Ok((now - start, now))
-    }
-
-    async fn stream(mut self) -> Result<()> {
-        let (requests, outgoing) = mpsc::channel(1);
-        let mut answers = self
-            .client
-            .ping_pong(ReceiverStream::new(outgoing))
-            .await?
-            .into_inner();
-        let mut end = None;
-        for exchange in 0_usize.. {
-            if exchange == UNTIMED_CALLS {
-                end = Some(self.course.start().await?);
-            }
-            let request = self.probe.request();
-            let start = Instant::now();
-            requests
-                .send(request)
-                .await
-                .context("the call took no more messages")?;
-            let answer = answers
-                .message()
-                .await?
-                .context("the server ended the stream")?;
-            let right = self.probe.is_answered_by(&answer);
-            let now = Instant::now();
-            ensure!(right, "the answer does not belong to the request");
-            if let Some(end) = end {
-                self.course.record(now - start);
-                if now >= end {
-                    self.course.finish()?;
-                    break;
-                }
+        if let Some(end) = end {
+            course.record(now - start);
+            if now >= end {
+                course.finish()?;
+                break;
             }
         }
-        drop(requests);
-        ensure!(
-            answers.message().await?.is_none(),
-            "the server went on after the client's end of the stream"
-        );
-        Ok(())
     }
+    drop(requests);
+    ensure!(
+        answers.message().await?.is_none(),
+        "the server went on after the client's end of the stream"
+    );
+    Ok(())
 }
 
 /// Connects so many times, and makes one call on each connection to see that
-/// it can be used.
-pub(crate) async fn connect(dialer: &impl Dial, times: u64) -> Result<Samples> {
+/// it can be used; `destroy`: what counts is until the connection is gone again.
+pub(crate) async fn connect(dialer: &impl Dial, times: u64, destroy: bool) -> Result<Samples> {
     let probe = Probe::new(0);
     let mut connected = Recorder::new()?;
     let mut called = Recorder::new()?;
@@ -207,9 +211,13 @@ pub(crate) async fn connect(dialer: &impl Dial, times: u64) -> Result<Samples> {
     for _ in 0..times {
         let start = Instant::now();
         let channel = dialer.dial().await?;
-        connected.record(start.elapsed());
-        let answer = ExchangeClient::new(channel).unary(probe.request()).await?;
-        called.record(start.elapsed());
+        let up = start.elapsed();
+        let mut client = ExchangeClient::new(channel);
+        let answer = client.unary(probe.request()).await?;
+        let answered = start.elapsed();
+        drop(client);
+        connected.record(if destroy { start.elapsed() } else { up });
+        called.record(answered);
         ensure!(
             probe.is_answered_by(answer.get_ref()),
             "the answer does not belong to the request"
@@ -217,9 +225,9 @@ pub(crate) async fn connect(dialer: &impl Dial, times: u64) -> Result<Samples> {
     }
     let elapsed = begin.elapsed();
     let used = Usage::now()?.since(before);
-    let mut samples = connected.samples(elapsed, used);
-    samples.first_call_p50_ns = Some(called.p50_ns());
-    Ok(samples)
+    Ok(connected
+        .samples(elapsed, used)
+        .with_first_call(called.p50_ns()))
 }
 
 /// Opens so many connections and makes one call on each.

@@ -1,6 +1,7 @@
 //! What a person reads at the end.
 
-use crate::cell::Case;
+use nowire_bench_harness::cell::Case;
+
 use crate::row::Row;
 use crate::table::{columns, rate, size, time};
 
@@ -20,6 +21,35 @@ pub(crate) fn tables(rows: &[Row]) -> String {
         (
             Case::Connect,
             "From an endpoint to a channel; first call: to the first answer",
+        ),
+        (
+            Case::Channel,
+            "A connection made, called once and destroyed; first call: to its answer",
+        ),
+        (
+            Case::Noop,
+            "A number there and back; in flight: from one thread",
+        ),
+        (
+            Case::Tree,
+            "A tree of 1,000 nodes that lies ready, summed by the server",
+        ),
+        (Case::Grow, "The same tree built for each call"),
+        (
+            Case::Fetch,
+            "The same tree built by the server, summed by the client",
+        ),
+        (
+            Case::Pass,
+            "Bytes that lie ready, and that the server does not read",
+        ),
+        (
+            Case::Write,
+            "Bytes written by the caller, all read by the server",
+        ),
+        (
+            Case::Seal,
+            "Pages made unchangeable and checked by their reader, in one process",
         ),
     ];
     for (case, title) in exchanges {
@@ -50,7 +80,7 @@ fn calls(rows: &[&Row], case: Case) -> String {
         "cpu/call",
         "faults/call",
     ];
-    if case == Case::Connect {
+    if matches!(case, Case::Connect | Case::Channel) {
         head.push("first call");
     }
     let mut lines = vec![head.into_iter().map(String::from).collect::<Vec<_>>()];

@@ -5,10 +5,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use nowire_bench_harness::cell::{Carrier, Case, Party, Wait};
+use nowire_bench_harness::samples::Pool;
 use serde::Serialize;
-
-use crate::cell::{Carrier, Case, Party, Wait};
-use crate::samples::Pool;
 
 /// One case on one carrier. The fields up to `cpu_s` are the form every
 /// benchmark of the project writes, so that two runs can be compared; a case

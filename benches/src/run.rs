@@ -8,29 +8,45 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use nowire_bench_harness::cell::{Carrier, Case, Load, Party};
+use nowire_bench_harness::machine::{self, Cores};
+use nowire_bench_harness::samples::Pool;
 
-use crate::args::{GrpcArgs, Role};
-use crate::cell::{Carrier, Case, Load, Party};
-use crate::child::{Setting, Worker};
-use crate::control::Order;
-use crate::machine::{self, Cores};
+use crate::args::RunArgs;
+use crate::child::Setting;
+use crate::goals::{self, Goal};
+use crate::pair::Pair;
 use crate::plan::{self, Group, Pace};
-use crate::process::{Memory, Usage};
-use crate::row::{self, Idle, Row};
-use crate::samples::{Pool, Samples};
-use crate::{goals, report};
+use crate::report;
+use crate::rivals;
+use crate::row::{self, Row};
 
-/// Measures what was asked for, prints it, and writes it where asked.
-pub(crate) fn grpc(args: &GrpcArgs) -> Result<()> {
+/// Measures the gRPC carriers that were asked for.
+pub(crate) fn grpc(args: &RunArgs) -> Result<()> {
+    run(args, plan::grpc(args), goals::grpc::goals)
+}
+
+/// Measures native calls and their rivals.
+pub(crate) fn native(args: &RunArgs) -> Result<()> {
+    run(args, plan::native(args), goals::native::goals)
+}
+
+/// Measures, prints, and writes where asked.
+fn run(args: &RunArgs, mut groups: Vec<Group>, goals: fn(&[Row]) -> Vec<Goal>) -> Result<()> {
     let cores = Cores::choose()?;
-    let mut groups = plan::groups(args);
     show(&header(args, cores))?;
     if !cores.are_two() {
         // Two spinners on one core measure the scheduler.
-        for group in &mut groups {
-            group
-                .parties
-                .retain(|party| party.carrier != Carrier::Floor);
+        leave_out(&mut groups, &[Carrier::Floor, Carrier::Iceoryx2]);
+    }
+    let mut rivals = None;
+    if plan::has(&groups, Carrier::Iceoryx2) {
+        match rivals::build() {
+            Ok(program) => rivals = Some(program),
+            Err(why) => {
+                show(&format!("no iceoryx2 in this run: {why:#}\n"))?;
+                leave_out(&mut groups, &[Carrier::Iceoryx2]);
+            }
         }
     }
     if groups.is_empty() {
@@ -41,6 +57,7 @@ pub(crate) fn grpc(args: &GrpcArgs) -> Result<()> {
         runtime: args.runtime,
         keep_memory: args.keep_memory,
         dir: dir.path(),
+        rivals: rivals.as_deref(),
     };
     let pace = Pace::of(args);
     let mut bench = Bench {
@@ -59,10 +76,20 @@ pub(crate) fn grpc(args: &GrpcArgs) -> Result<()> {
         row::write_json(&rows, path)?;
     }
     show(&report::tables(&rows))?;
-    show(&format!("\nGoals\n{}", goals::table(&rows)))
+    show(&format!("\nGoals\n{}", goals::table(&goals(&rows))))
 }
 
-fn show(text: &str) -> Result<()> {
+fn leave_out(groups: &mut Vec<Group>, carriers: &[Carrier]) {
+    for group in groups.iter_mut() {
+        group
+            .parties
+            .retain(|party| !carriers.contains(&party.carrier));
+    }
+    groups.retain(|group| !group.parties.is_empty());
+}
+
+/// Prints, to whoever still reads.
+pub(crate) fn show(text: &str) -> Result<()> {
     let mut output = std::io::stdout();
     match output
         .write_all(text.as_bytes())
@@ -74,7 +101,7 @@ fn show(text: &str) -> Result<()> {
     }
 }
 
-fn header(args: &GrpcArgs, cores: Cores) -> String {
+fn header(args: &RunArgs, cores: Cores) -> String {
     let placing = if cores.are_two() {
         format!(
             "clients on core {}, servers on core {}",
@@ -175,113 +202,11 @@ impl Bench<'_> {
     }
 }
 
-/// A client and, unless it is its own, its server.
-struct Pair {
-    // The client goes first: a server that loses its clients is an ordinary end.
-    client: Worker,
-    server: Option<Worker>,
-}
-
-impl Pair {
-    fn start(setting: &Setting<'_>, cores: Cores, party: Party, purpose: &str) -> Result<Self> {
-        let Party { carrier, wait } = party;
-        let socket = setting.dir.join(format!("{carrier}-{wait}-{purpose}.sock"));
-        let place = match carrier {
-            Carrier::Nowire => format!("nowire:bench-{wait}-{purpose}"),
-            _ => socket.to_string_lossy().into_owned(),
-        };
-        let server = match carrier {
-            Carrier::Inprocess => None,
-            _ => Some(Worker::start(
-                setting,
-                party,
-                Role::Server,
-                cores.server,
-                &place,
-            )?),
-        };
-        let address = server.as_ref().map_or("", |server| server.address());
-        let client = Worker::start(setting, party, Role::Client, cores.client, address)?;
-        Ok(Self { client, server })
-    }
-
-    /// One party's turn; the second figure is what the server used.
-    fn round(&mut self, load: Load, pace: Pace) -> Result<(Samples, Usage)> {
-        if load.case == Case::Connect {
-            self.client.samples(&Order::Connect { times: 3 })?;
-        } else {
-            let for_ms = pace.warm_ms;
-            self.client.samples(&Order::Run { load, for_ms })?;
-        }
-        let before = self.server_usage()?;
-        let round = self.client.samples(&match load.case {
-            Case::Connect => Order::Connect {
-                times: pace.connects,
-            },
-            case => Order::Run {
-                load,
-                for_ms: pace.run_ms(case),
-            },
-        })?;
-        Ok((round, self.server_usage()?.since(before)))
-    }
-
-    fn server_usage(&mut self) -> Result<Usage> {
-        self.server
-            .as_mut()
-            .map_or(Ok(Usage::default()), Worker::usage)
-    }
-
-    fn memory(&mut self) -> Result<(u64, u64)> {
-        let client = self.client.memory()?;
-        let server = match &mut self.server {
-            Some(server) => server.memory()?,
-            None => Memory::default(),
-        };
-        Ok((
-            Memory::shared_bytes(&[&client, &server]),
-            client.private_bytes + server.private_bytes,
-        ))
-    }
-
-    fn usage(&mut self) -> Result<Usage> {
-        Ok(self.client.usage()?.plus(self.server_usage()?))
-    }
-
-    fn idle(&mut self, party: Party, pace: Pace) -> Result<Row> {
-        let connections = pace.idle_connections;
-        let (shared_before, private_before) = self.memory()?;
-        self.client.tell(&Order::Open { connections })?;
-        // What follows the last call on a connection is not idleness yet.
-        self.client.tell(&Order::Rest { for_ms: 200 })?;
-        let (shared, private) = self.memory()?;
-        let before = self.usage()?;
-        self.client.tell(&Order::Rest {
-            for_ms: pace.idle_ms,
-        })?;
-        let cpu_s = self.usage()?.since(before).cpu_ns as f64 / 1e9;
-        self.client.tell(&Order::Close)?;
-        let idle_s = pace.idle_ms as f64 / 1e3;
-        let each = |after: u64, before: u64| after.saturating_sub(before) / connections as u64;
-        Ok(Row::of_idle(
-            party,
-            connections,
-            cpu_s,
-            Idle {
-                idle_s,
-                cpu_share: cpu_s / idle_s,
-                shared_bytes_per_connection: each(shared, shared_before),
-                private_bytes_per_connection: each(private, private_before),
-            },
-        ))
-    }
-}
-
 /// A directory for the sockets of this run, gone with it.
-struct SocketDir(PathBuf);
+pub(crate) struct SocketDir(PathBuf);
 
 impl SocketDir {
-    fn make() -> Result<Self> {
+    pub(crate) fn make() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("nowire-bench-{}", std::process::id()));
         DirBuilder::new()
             .mode(0o700)
@@ -290,7 +215,7 @@ impl SocketDir {
         Ok(Self(path))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -4,17 +4,18 @@ use std::future::Future;
 use std::pin::Pin;
 
 use anyhow::{Context, Result, bail};
+use nowire_bench_harness::cell::{Carrier, Wait};
+use nowire_bench_harness::control::{Answer, Order};
+use nowire_bench_harness::process::{Memory, Usage};
+use nowire_bench_harness::worker::{WorkerArgs, answer};
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::TcpIncoming;
 
-use crate::args::WorkerArgs;
-use crate::cell::{Carrier, Wait};
-use crate::control::{Answer, Order};
+use crate::dial::policy;
 use crate::exchange::Handlers;
 use crate::floor;
-use crate::process::{Memory, Usage};
-use crate::worker::{answer, orders};
+use crate::worker::orders;
 
 type Serving = Pin<Box<dyn Future<Output = Result<()>>>>;
 
@@ -25,7 +26,8 @@ pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
         Carrier::Unix => unix(&args.address)?,
         Carrier::Tcp => tcp()?,
         Carrier::Nowire => nowire(&args.address, args.wait).await?,
-        Carrier::Inprocess => bail!("in process, the client is the server"),
+        Carrier::Inprocess | Carrier::Memcpy => bail!("in process, the client is the server"),
+        other => bail!("{other} is no carrier of this program"),
     };
     answer(&Answer::Ready { address })?;
     tokio::select! {
@@ -55,7 +57,7 @@ fn floor(path: &str) -> Result<(String, Serving)> {
 
 async fn nowire(address: &str, wait: Wait) -> Result<(String, Serving)> {
     let bound = nowire_grpc::Server::builder()
-        .wait(wait.policy())
+        .wait(policy(wait))
         .add_service(Handlers::service())
         .bind(address)
         .await?;

@@ -1,14 +1,15 @@
 //! A process being measured: sets itself up and does what it is told.
 
-use std::io::{BufReader, Write, stdin, stdout};
+use std::io::stdout;
 
 use anyhow::{Context, Result};
+use nowire_bench_harness::control::{Answer, Order, say};
+use nowire_bench_harness::worker::{Flavour, Role, WorkerArgs, listen};
+use nowire_bench_harness::{machine, process};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::args::{Flavour, Role, WorkerArgs};
-use crate::control::{Answer, Order, hear, say};
-use crate::{client, machine, process, server};
+use crate::{client, server};
 
 pub(crate) fn main(args: &WorkerArgs) -> Result<()> {
     if let Some(core) = args.core {
@@ -40,29 +41,9 @@ fn runtime(flavour: Flavour) -> Result<Runtime> {
     .context("building the tokio runtime")
 }
 
-/// The orders of the program that started this one. They are read on a thread
-/// of their own so that the runtime keeps running between them, as it would in
-/// a service.
+/// The orders of the program that started this one.
 pub(crate) fn orders() -> UnboundedReceiver<Order> {
     let (sender, receiver) = unbounded_channel();
-    std::thread::spawn(move || {
-        let mut input = BufReader::new(stdin());
-        while let Ok(Some(order)) = hear(&mut input) {
-            if sender.send(order).is_err() {
-                break;
-            }
-        }
-        // Nobody is there any more to measure for, whatever else this process
-        // is doing.
-        std::process::exit(0);
-    });
+    listen(move |order| sender.send(order).is_ok());
     receiver
-}
-
-/// Says something to the program that started this one.
-pub(crate) fn answer(answer: &Answer) -> Result<()> {
-    let mut output = stdout().lock();
-    say(&mut output, answer)?;
-    output.flush()?;
-    Ok(())
 }

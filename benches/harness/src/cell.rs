@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The kind of exchange a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Case {
+pub enum Case {
     /// Unary calls, back to back, one or more in flight.
     Unary,
     /// One bidirectional stream on which a message waits for the last one's answer.
@@ -19,61 +19,93 @@ pub(crate) enum Case {
     Connect,
     /// Many connections on which nothing happens.
     Idle,
+    /// Calls that do nothing: a number there, a number back.
+    Noop,
+    /// A tree that is already built goes there, the sum over it comes back.
+    Tree,
+    /// The same with the tree built before each call, which counts.
+    Grow,
+    /// The server builds a tree for each call, and the client sums it.
+    Fetch,
+    /// The bytes lie ready; the server is called with them and reads none.
+    Pass,
+    /// The caller writes the bytes, the server reads them all.
+    Write,
+    /// A connection is made and destroyed again.
+    Channel,
+    /// Pages are made unchangeable and checked by who is to read them.
+    Seal,
 }
 
 /// What lies between the client's stub and the server's handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Carrier {
-    /// No gRPC at all: cache lines moved between two cores.
+pub enum Carrier {
+    /// No call at all: cache lines moved between two cores.
     Floor,
     /// tonic's client calling tonic's routes in one process.
     Inprocess,
-    /// Nowire's shared memory.
+    /// gRPC over Nowire's shared memory.
     Nowire,
     /// tonic's HTTP/2 over a Unix socket.
     Unix,
     /// tonic's HTTP/2 over TCP loopback.
     Tcp,
+    /// Native calls to a server that reads arguments where they lie.
+    Trust,
+    /// Native calls to a server that copies arguments before it checks them.
+    Copy,
+    /// Native calls to a server that reads sealed arguments where they lie.
+    Sealed,
+    /// iceoryx2's request-response, both sides polling.
+    Iceoryx2,
+    /// One process that copies, for comparison.
+    Memcpy,
+}
+
+impl Carrier {
+    /// Whether this is a native call, by whatever tier.
+    pub fn is_native(self) -> bool {
+        matches!(self, Self::Trust | Self::Copy | Self::Sealed)
+    }
 }
 
 /// How a side waits for its peer, where the carrier lets one choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
-pub(crate) enum Wait {
+pub enum Wait {
     /// The carrier knows no such choice.
     #[value(name = "-")]
     #[serde(rename = "-")]
     Fixed,
+    /// Spins while that pays off.
     #[serde(rename = "adaptive")]
     Adaptive,
+    /// Spins for long.
+    #[serde(rename = "spin")]
+    Spin,
+    /// Sleeps at once.
     #[serde(rename = "park")]
     Park,
 }
 
-impl Wait {
-    /// The policy as Nowire names it.
-    pub(crate) fn policy(self) -> nowire_grpc::Wait {
-        match self {
-            Self::Fixed => nowire_grpc::Wait::default(),
-            Self::Adaptive => nowire_grpc::Wait::Adaptive,
-            Self::Park => nowire_grpc::Wait::Park,
-        }
-    }
-}
-
 /// A client and its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Party {
-    pub(crate) carrier: Carrier,
-    pub(crate) wait: Wait,
+pub struct Party {
+    /// What lies between them.
+    pub carrier: Carrier,
+    /// How they wait for each other.
+    pub wait: Wait,
 }
 
 /// Calls of one case, size and number in flight, on whatever carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Load {
-    pub(crate) case: Case,
-    pub(crate) bytes: usize,
-    pub(crate) in_flight: usize,
+pub struct Load {
+    /// What a call is.
+    pub case: Case,
+    /// Payload of a call.
+    pub bytes: usize,
+    /// Calls at a time.
+    pub in_flight: usize,
 }
 
 macro_rules! shown_as_on_the_command_line {

@@ -8,15 +8,21 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Where clients and servers run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cores {
-    pub(crate) client: usize,
-    pub(crate) server: usize,
+pub struct Cores {
+    /// Every client's core.
+    pub client: usize,
+    /// Every server's core.
+    pub server: usize,
 }
 
 impl Cores {
     /// The first two cores this process may use; the same one twice if there
     /// is only one.
-    pub(crate) fn choose() -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say which may be used.
+    pub fn choose() -> Result<Self> {
         let allowed = sched_getaffinity(None).context("asking which cores may be used")?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
         let client = cores.next().context("no core may be used")?;
@@ -26,20 +32,25 @@ impl Cores {
         })
     }
 
-    pub(crate) fn are_two(self) -> bool {
+    /// Whether a client and a server can run at the same time.
+    pub fn are_two(self) -> bool {
         self.client != self.server
     }
 }
 
 /// Keeps the calling thread, and the threads it will start, on one core.
-pub(crate) fn stay_on(core: usize) -> Result<()> {
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn stay_on(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).with_context(|| format!("staying on core {core}"))
 }
 
 /// Processor, cores, kernel and load, in one line.
-pub(crate) fn description() -> String {
+pub fn description() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
         .lines()
@@ -58,7 +69,7 @@ pub(crate) fn description() -> String {
 
 /// What reading the clock costs, in ns. Of the two readings around a call, about
 /// one lies between the two times they give.
-pub(crate) fn clock_ns() -> f64 {
+pub fn clock_ns() -> f64 {
     const READINGS: u32 = 100_000;
     let start = Instant::now();
     for _ in 0..READINGS {

@@ -11,14 +11,20 @@ use serde::{Deserialize, Serialize};
 /// Processor time and page faults of a process since it started, or between
 /// two moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Usage {
-    pub(crate) cpu_ns: u64,
-    pub(crate) minor_faults: u64,
+pub struct Usage {
+    /// Time on a processor, of all threads together.
+    pub cpu_ns: u64,
+    /// Page faults that needed no disk.
+    pub minor_faults: u64,
 }
 
 impl Usage {
     /// Of this process, all its threads together, up to now.
-    pub(crate) fn now() -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` does not say.
+    pub fn now() -> Result<Self> {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         Ok(Self {
             cpu_ns: cpu.tv_sec as u64 * 1_000_000_000 + cpu.tv_nsec as u64,
@@ -26,14 +32,16 @@ impl Usage {
         })
     }
 
-    pub(crate) fn since(self, earlier: Self) -> Self {
+    /// What was used after the earlier moment.
+    pub fn since(self, earlier: Self) -> Self {
         Self {
             cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
             minor_faults: self.minor_faults.saturating_sub(earlier.minor_faults),
         }
     }
 
-    pub(crate) fn plus(self, other: Self) -> Self {
+    /// What two processes used together.
+    pub fn plus(self, other: Self) -> Self {
         Self {
             cpu_ns: self.cpu_ns + other.cpu_ns,
             minor_faults: self.minor_faults + other.minor_faults,
@@ -52,17 +60,21 @@ fn minor_faults() -> Result<u64> {
 
 /// Memory of a process at one moment, in bytes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// Resident memory that belongs to this process alone.
-    pub(crate) private_bytes: u64,
+    pub private_bytes: u64,
     /// Anonymous shared-memory objects it maps: inode and size. Two processes
     /// that map one object name the same inode.
-    pub(crate) shared: BTreeMap<u64, u64>,
+    pub shared: BTreeMap<u64, u64>,
 }
 
 impl Memory {
     /// Of this process.
-    pub(crate) fn now() -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` does not say.
+    pub fn now() -> Result<Self> {
         Ok(Self {
             private_bytes: status_kib("RssAnon:")? * 1024,
             shared: shared_objects(&fs::read_to_string("/proc/self/maps")?),
@@ -71,7 +83,7 @@ impl Memory {
 
     /// Bytes of shared memory that any of these processes maps, each object
     /// counted once.
-    pub(crate) fn shared_bytes(processes: &[&Self]) -> u64 {
+    pub fn shared_bytes(processes: &[&Self]) -> u64 {
         let mut objects = BTreeMap::new();
         for process in processes {
             for (&inode, &size) in &process.shared {
@@ -115,7 +127,11 @@ fn shared_objects(maps: &str) -> BTreeMap<u64, u64> {
 
 /// Raises the number of descriptors this process may have to what it is
 /// allowed to ask for; a thousand connections need several thousand.
-pub(crate) fn raise_descriptor_limit() -> Result<()> {
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn raise_descriptor_limit() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(
         Resource::Nofile,

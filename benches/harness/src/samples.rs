@@ -12,32 +12,45 @@ const LONGEST_NS: u64 = 60_000_000_000;
 const DIGITS: u8 = 3;
 
 /// Counts latencies without allocating while calls are being made.
-pub(crate) struct Recorder {
+pub struct Recorder {
     histogram: Histogram<u64>,
     sum_ns: u64,
+    /// Calls that were made and not timed.
+    untimed: u64,
 }
 
 impl Recorder {
     /// An empty recorder whose memory has been touched, so that counting takes
     /// no page fault that would be put down to the carrier.
-    pub(crate) fn new() -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// None that a machine with memory left would see.
+    pub fn new() -> Result<Self> {
         let mut histogram = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)?;
         histogram.record(1)?;
         histogram.reset();
         Ok(Self {
             histogram,
             sum_ns: 0,
+            untimed: 0,
         })
     }
 
-    pub(crate) fn record(&mut self, latency: Duration) {
+    /// Counts a call that took so long.
+    pub fn record(&mut self, latency: Duration) {
         let ns = u64::try_from(latency.as_nanos()).unwrap_or(LONGEST_NS);
         self.histogram.saturating_record(ns.max(1));
         self.sum_ns += ns;
     }
 
+    /// Counts a call that nobody timed.
+    pub fn count(&mut self) {
+        self.untimed += 1;
+    }
+
     /// What a worker sends back.
-    pub(crate) fn samples(&self, elapsed: Duration, used: Usage) -> Samples {
+    pub fn samples(&self, elapsed: Duration, used: Usage) -> Samples {
         Samples {
             counts: self
                 .histogram
@@ -45,32 +58,46 @@ impl Recorder {
                 .map(|step| (step.value_iterated_to(), step.count_at_value()))
                 .collect(),
             sum_ns: self.sum_ns,
+            untimed: self.untimed,
             elapsed_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
             used,
             first_call_p50_ns: None,
         }
     }
 
-    pub(crate) fn p50_ns(&self) -> u64 {
+    /// The median of the timed calls.
+    pub fn p50_ns(&self) -> u64 {
         self.histogram.value_at_quantile(0.5)
     }
 }
 
 /// One round of calls on one carrier.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Samples {
+pub struct Samples {
     /// Latency in ns and how many calls had it.
     counts: Vec<(u64, u64)>,
     sum_ns: u64,
+    /// Calls beside those.
+    untimed: u64,
     elapsed_ns: u64,
     /// What the client's process used meanwhile.
-    pub(crate) used: Usage,
+    pub used: Usage,
     /// For connections: until the first call on it was answered.
-    pub(crate) first_call_p50_ns: Option<u64>,
+    pub first_call_p50_ns: Option<u64>,
+}
+
+impl Samples {
+    /// The same with the median time to a connection's first answer.
+    pub fn with_first_call(self, p50_ns: u64) -> Self {
+        Self {
+            first_call_p50_ns: Some(p50_ns),
+            ..self
+        }
+    }
 }
 
 /// All rounds of one cell.
-pub(crate) struct Pool {
+pub struct Pool {
     recorder: Recorder,
     rates_per_s: Vec<f64>,
     first_call_ns: Vec<u64>,
@@ -78,7 +105,12 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new() -> Result<Self> {
+    /// No round yet.
+    ///
+    /// # Errors
+    ///
+    /// None that a machine with memory left would see.
+    pub fn new() -> Result<Self> {
         Ok(Self {
             recorder: Recorder::new()?,
             rates_per_s: Vec::new(),
@@ -88,13 +120,18 @@ impl Pool {
     }
 
     /// Adds a round, with what the server used during it.
-    pub(crate) fn add(&mut self, round: &Samples, server: Usage) -> Result<()> {
-        let mut calls = 0;
+    ///
+    /// # Errors
+    ///
+    /// When the round has latencies that no recorder recorded.
+    pub fn add(&mut self, round: &Samples, server: Usage) -> Result<()> {
+        let mut calls = round.untimed;
         for &(ns, count) in &round.counts {
             self.recorder.histogram.record_n(ns.max(1), count)?;
             calls += count;
         }
         self.recorder.sum_ns += round.sum_ns;
+        self.recorder.untimed += round.untimed;
         self.rates_per_s
             .push(calls as f64 / (round.elapsed_ns.max(1) as f64 / 1e9));
         self.first_call_ns.extend(round.first_call_p50_ns);
@@ -102,31 +139,34 @@ impl Pool {
         Ok(())
     }
 
-    pub(crate) fn calls(&self) -> u64 {
-        self.recorder.histogram.len()
+    /// Calls in all rounds.
+    pub fn calls(&self) -> u64 {
+        self.recorder.histogram.len() + self.recorder.untimed
     }
 
-    pub(crate) fn mean_ns(&self) -> f64 {
-        self.recorder.sum_ns as f64 / self.calls().max(1) as f64
+    /// Of the latencies of all rounds together.
+    pub fn mean_ns(&self) -> f64 {
+        self.recorder.sum_ns as f64 / self.recorder.histogram.len().max(1) as f64
     }
 
     /// A quantile of the latencies of all rounds together.
-    pub(crate) fn quantile_ns(&self, quantile: f64) -> u64 {
+    pub fn quantile_ns(&self, quantile: f64) -> u64 {
         self.recorder.histogram.value_at_quantile(quantile)
     }
 
     /// The median of the rounds' rates.
-    pub(crate) fn calls_per_s(&self) -> f64 {
+    pub fn calls_per_s(&self) -> f64 {
         median(&self.rates_per_s)
     }
 
-    pub(crate) fn first_call_p50_ns(&self) -> Option<u64> {
+    /// The median of the rounds' first calls, for connections.
+    pub fn first_call_p50_ns(&self) -> Option<u64> {
         let times: Vec<f64> = self.first_call_ns.iter().map(|&ns| ns as f64).collect();
         (!times.is_empty()).then(|| median(&times) as u64)
     }
 
     /// What both processes used in all rounds.
-    pub(crate) fn used(&self) -> Usage {
+    pub fn used(&self) -> Usage {
         self.used
     }
 }

@@ -1,72 +1,15 @@
-//! What the project wants to reach, and whether this run reached it.
+//! Of the gRPC benchmark.
 
-use crate::cell::{Carrier, Case, Wait};
+use nowire_bench_harness::cell::{Carrier, Case, Wait};
+
+use super::{Goal, Key, Rows, Wanted, times};
 use crate::row::Row;
-use crate::table::columns;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// A figure and what it is to be.
-struct Goal {
-    what: String,
-    wanted: Wanted,
-    unit: &'static str,
-    got: Option<f64>,
-}
-
-#[derive(Clone, Copy)]
-enum Wanted {
-    AtLeast(f64),
-    AtMost(f64),
-    Below(f64),
-}
-
-impl Wanted {
-    fn is_met_by(self, got: f64) -> bool {
-        match self {
-            Self::AtLeast(bound) => got >= bound,
-            Self::AtMost(bound) => got <= bound,
-            Self::Below(bound) => got < bound,
-        }
-    }
-
-    fn text(self, unit: &str) -> String {
-        match self {
-            Self::AtLeast(bound) => format!("at least {bound}{unit}"),
-            Self::AtMost(bound) => format!("at most {bound}{unit}"),
-            Self::Below(bound) => format!("under {bound}{unit}"),
-        }
-    }
-}
-
-/// All goals as a table; what was not measured says so.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let head = ["goal", "wanted", "this run", "reached"];
-    let mut lines = vec![head.map(String::from).to_vec()];
-    for goal in goals(&Rows(rows)) {
-        let (got, reached) = match goal.got {
-            Some(got) => (
-                format!("{got:.2}{}", goal.unit),
-                if goal.wanted.is_met_by(got) {
-                    "yes"
-                } else {
-                    "no"
-                },
-            ),
-            None => ("-".into(), "not measured"),
-        };
-        lines.push(vec![
-            goal.what,
-            goal.wanted.text(goal.unit),
-            got,
-            reached.into(),
-        ]);
-    }
-    columns(&lines, 1)
-}
-
-fn goals(rows: &Rows<'_>) -> Vec<Goal> {
+pub(crate) fn goals(rows: &[Row]) -> Vec<Goal> {
+    let rows = Rows(rows);
     use Carrier::{Floor, Inprocess, Tcp, Unix};
     let p50 = |row: &Row| row.p50_ns as f64;
     let p999 = |row: &Row| row.p999_ns as f64;
@@ -84,12 +27,6 @@ fn goals(rows: &Rows<'_>) -> Vec<Goal> {
     let many = Key {
         in_flight: 64,
         ..small(Case::Unary)
-    };
-    let times = |what: &str, wanted, got| Goal {
-        what: what.into(),
-        wanted,
-        unit: " x",
-        got,
     };
     let mut goals = vec![
         times(
@@ -199,51 +136,11 @@ fn goals(rows: &Rows<'_>) -> Vec<Goal> {
     goals
 }
 
-/// What a row of Nowire is found by; rivals have no `wait`.
-#[derive(Clone, Copy)]
-struct Key {
-    case: Case,
-    bytes: usize,
-    in_flight: usize,
-    wait: Wait,
-}
-
-struct Rows<'a>(&'a [Row]);
-
-impl<'a> Rows<'a> {
-    fn of_carrier(&self, carrier: Carrier) -> impl Iterator<Item = &'a Row> {
-        self.0.iter().filter(move |row| row.carrier == carrier)
-    }
-
-    fn rival(&self, key: Key, carrier: Carrier) -> Option<&'a Row> {
-        self.of_carrier(carrier).find(|row| {
-            row.case == key.case && row.bytes == key.bytes && row.in_flight == key.in_flight
-        })
-    }
-
-    fn nowire(&self, key: Key) -> Option<&'a Row> {
-        self.of_carrier(Carrier::Nowire).find(|row| {
-            row.case == key.case
-                && row.bytes == key.bytes
-                && row.in_flight == key.in_flight
-                && row.wait == key.wait
-        })
-    }
-
-    fn nowire_over(&self, key: Key, rival: Carrier, figure: fn(&Row) -> f64) -> Option<f64> {
-        Some(figure(self.nowire(key)?) / figure(self.rival(key, rival)?))
-    }
-
-    fn over_nowire(&self, key: Key, rival: Carrier, figure: fn(&Row) -> f64) -> Option<f64> {
-        Some(figure(self.rival(key, rival)?) / figure(self.nowire(key)?))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::Party;
     use crate::row::Idle;
+    use nowire_bench_harness::cell::Party;
 
     fn row(carrier: Carrier, wait: Wait, p50_ns: u64) -> Row {
         let idle = Idle {
@@ -263,7 +160,7 @@ mod tests {
     }
 
     fn line(rows: &[Row], goal: &str) -> String {
-        let table = table(rows);
+        let table = crate::goals::table(&goals(rows));
         let line = table.lines().find(|line| line.starts_with(goal));
         line.unwrap_or_default().into()
     }
