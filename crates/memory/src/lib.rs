@@ -14,6 +14,11 @@
 compile_error!("Nowire stands on Linux: on memory files that can be sealed");
 
 pub mod heap;
+#[allow(
+    unsafe_code,
+    reason = "memory another process writes is given types here"
+)]
+pub mod data;
 mod segment;
 pub mod socket;
 #[allow(

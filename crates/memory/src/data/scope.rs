@@ -1,0 +1,380 @@
+//! Building what another process will read.
+use std::any::{self, Any};
+use std::cell::Cell;
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::Arc;
+
+use super::private::PrivateMemory;
+use super::{Ptr, Shared, Slice, Str, put};
+
+/// The size of a page, and the largest alignment of what lies in a scope.
+pub(super) const PAGE_BYTES: usize = 4096;
+
+/// What everything in a scope is aligned to at least.
+pub(super) const GRAIN_BYTES: usize = 8;
+
+/// Why a scope did not take a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScopeError {
+    /// The scope has no room left. Ask for a larger one.
+    #[error(
+        "the scope of {capacity_bytes} bytes has {free_bytes} left, and {needed_bytes} are needed"
+    )]
+    Full {
+        /// What the value needs; `usize::MAX` if that cannot even be said.
+        needed_bytes: usize,
+        /// What is left.
+        free_bytes: usize,
+        /// What there was at first.
+        capacity_bytes: usize,
+    },
+    /// The value points into another scope. Build all of it in this one.
+    #[error("a {type_name} points into another scope than the one it is built in")]
+    OtherScope {
+        /// The type of the value.
+        type_name: &'static str,
+    },
+}
+
+/// The addresses a scope has.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    start: usize,
+    bytes: usize,
+}
+
+impl Bounds {
+    /// Whether `address` is one of them.
+    #[must_use]
+    #[inline]
+    pub const fn contain(&self, address: usize) -> bool {
+        address.wrapping_sub(self.start) < self.bytes
+    }
+}
+
+/// Memory in which one call's arguments, or its reply, are built.
+///
+/// What is built in it borrows it, so it cannot be [`reset`](Self::reset) under
+/// what it holds. Room is given out from the start to the end and comes back
+/// only all at once.
+///
+/// ```
+/// use nowire_memory::data::Scope;
+///
+/// let scope = Scope::private(4096);
+/// let text = scope.str("gift")?;
+/// let numbers = scope.slice(&[1_u32, 2, 3])?;
+/// assert_eq!(text, "gift");
+/// assert_eq!(numbers.iter().sum::<u32>(), 6);
+/// # Ok::<(), nowire_memory::data::ScopeError>(())
+/// ```
+pub struct Scope {
+    base: NonNull<u8>,
+    capacity_bytes: usize,
+    used_bytes: Cell<usize>,
+    keep: Arc<dyn Any + Send + Sync>,
+}
+
+// SAFETY: rule 1: the memory is the scope's alone, whichever thread has it.
+unsafe impl Send for Scope {}
+
+impl Scope {
+    /// A scope over memory that belongs to somebody.
+    ///
+    /// # Safety
+    /// `base` is page-aligned; `capacity_bytes` bytes from there on are
+    /// initialised, and this scope's to read and write while `keep` lives.
+    #[allow(dead_code, reason = "for the heaps")]
+    pub(crate) unsafe fn over(
+        base: NonNull<u8>,
+        capacity_bytes: usize,
+        keep: Arc<dyn Any + Send + Sync>,
+    ) -> Self {
+        debug_assert!(base.as_ptr().addr().is_multiple_of(PAGE_BYTES));
+        Self {
+            base,
+            capacity_bytes,
+            used_bytes: Cell::new(0),
+            keep,
+        }
+    }
+
+    /// A scope in ordinary memory of this process, of at least `capacity_bytes`:
+    /// for tests, and to build what never travels.
+    ///
+    /// # Panics
+    /// If there can be no so much memory.
+    #[must_use]
+    pub fn private(capacity_bytes: usize) -> Self {
+        let memory = PrivateMemory::new(capacity_bytes);
+        let base = memory.base();
+        let capacity_bytes = memory.capacity_bytes();
+        // SAFETY: the memory was just made, zeroed, for this scope alone.
+        unsafe { Self::over(base, capacity_bytes, Arc::new(memory)) }
+    }
+
+    /// Moves `value` into the scope.
+    ///
+    /// # Errors
+    /// [`ScopeError::Full`], or [`ScopeError::OtherScope`] if the value points
+    /// out of this scope; it is dropped then.
+    #[inline]
+    pub fn build<'s, T: Shared + 's>(&'s self, value: T) -> Result<Ptr<'s, T>, ScopeError> {
+        self.own(&value)?;
+        let place = self.room_for::<T>(1)?;
+        // SAFETY: rule 1: the place was just given out.
+        unsafe { put(value, place.as_ptr()) };
+        // SAFETY: rule 2.
+        Ok(unsafe { Ptr::new(place) })
+    }
+
+    /// Copies `text` into the scope.
+    ///
+    /// # Errors
+    /// [`ScopeError::Full`].
+    #[inline]
+    pub fn str<'s>(&'s self, text: &str) -> Result<Str<'s>, ScopeError> {
+        let bytes = self.slice(text.as_bytes())?;
+        // SAFETY: they are the bytes of a text.
+        Ok(unsafe { Str::new(bytes) })
+    }
+
+    /// Copies `items` into the scope.
+    ///
+    /// # Errors
+    /// [`ScopeError::Full`].
+    #[inline]
+    pub fn slice<'s, T: Shared + Copy + 's>(
+        &'s self,
+        items: &[T],
+    ) -> Result<Slice<'s, T>, ScopeError> {
+        if items.is_empty() {
+            return Ok(Slice::empty());
+        }
+        let place = self.room_for::<T>(items.len())?;
+        if T::DENSE {
+            // SAFETY: rule 1: the place was just given out, for so many.
+            unsafe { ptr::copy_nonoverlapping(items.as_ptr(), place.as_ptr(), items.len()) };
+        } else {
+            for (index, item) in items.iter().enumerate() {
+                // SAFETY: rule 1: the place was just given out, for so many.
+                let place = unsafe { place.add(index) };
+                // SAFETY: as above.
+                unsafe { put(*item, place.as_ptr()) };
+            }
+        }
+        // SAFETY: rule 2.
+        Ok(unsafe { Slice::new(place, items.len()) })
+    }
+
+    /// Moves `items` into the scope. If the iterator ends sooner than it said,
+    /// the slice is shorter; what it has beyond what it said is not taken.
+    ///
+    /// # Errors
+    /// [`ScopeError::Full`], or [`ScopeError::OtherScope`] if an item points out
+    /// of this scope.
+    #[inline]
+    pub fn slice_of<'s, T: Shared + 's>(
+        &'s self,
+        items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    ) -> Result<Slice<'s, T>, ScopeError> {
+        let items = items.into_iter();
+        let len = items.len();
+        if len == 0 {
+            return Ok(Slice::empty());
+        }
+        let first = self.room_for::<T>(len)?;
+        let mut written = 0;
+        for item in items.take(len) {
+            self.own(&item)?;
+            // SAFETY: rule 1: the place was just given out, for so many.
+            let place = unsafe { first.add(written) };
+            // SAFETY: as above.
+            unsafe { put(item, place.as_ptr()) };
+            written += 1;
+        }
+        // SAFETY: rule 2: so many were written.
+        Ok(unsafe { Slice::new(first, written) })
+    }
+
+    /// Gives `fill` that many bytes of the scope, zeroed, to write to.
+    ///
+    /// # Errors
+    /// [`ScopeError::Full`]; `fill` is not called then.
+    #[inline]
+    pub fn fill<'s>(
+        &'s self,
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Slice<'s, u8>, ScopeError> {
+        if bytes == 0 {
+            fill(&mut []);
+            return Ok(Slice::empty());
+        }
+        let place = self.room_for::<u8>(bytes)?;
+        // SAFETY: rule 1: the place was just given out, for so many.
+        unsafe { place.write_bytes(0, bytes) };
+        // SAFETY: rule 1, and the bytes are initialised.
+        fill(unsafe { slice::from_raw_parts_mut(place.as_ptr(), bytes) });
+        // SAFETY: rule 2.
+        Ok(unsafe { Slice::new(place, bytes) })
+    }
+
+    /// How many bytes from the start are given out.
+    #[must_use]
+    #[inline]
+    pub fn used_bytes(&self) -> usize {
+        self.used_bytes.get()
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    #[inline]
+    pub fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes
+    }
+
+    /// Takes all room back. Nothing that was built here is alive, says the
+    /// borrow checker.
+    #[inline]
+    pub fn reset(&mut self) {
+        self.used_bytes.set(0);
+    }
+
+    /// What keeps the memory alive.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn keep(&self) -> &Arc<dyn Any + Send + Sync> {
+        &self.keep
+    }
+
+    /// Where the scope begins, as a number.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.base.as_ptr().addr()
+    }
+
+    /// A copy of what was written so far, for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn bytes_used(&mut self) -> Vec<u8> {
+        // SAFETY: rule 1; nothing built here is alive, so nobody writes.
+        unsafe { slice::from_raw_parts(self.base.as_ptr(), self.used_bytes.get()) }.to_vec()
+    }
+
+    /// Overwrites everything with `byte`, for tests.
+    #[doc(hidden)]
+    pub fn prefill(&mut self, byte: u8) {
+        // SAFETY: rule 1; nothing built here is alive.
+        unsafe { self.base.write_bytes(byte, self.capacity_bytes) };
+    }
+
+    #[inline]
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            start: self.base.as_ptr().addr(),
+            bytes: self.used_bytes.get(),
+        }
+    }
+
+    #[inline]
+    fn own<T: Shared>(&self, value: &T) -> Result<(), ScopeError> {
+        if T::POINTERS && !value.lies_in(&self.bounds()) {
+            return Err(ScopeError::OtherScope {
+                type_name: any::type_name::<T>(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives out room for `count` of `T`, with the bytes around it zeroed.
+    #[inline]
+    fn room_for<T>(&self, count: usize) -> Result<NonNull<T>, ScopeError> {
+        const {
+            assert!(
+                align_of::<T>() <= PAGE_BYTES,
+                "a type is aligned to more than a page"
+            );
+        }
+        if size_of::<T>() == 0 {
+            return Ok(NonNull::dangling());
+        }
+        let used = self.used_bytes.get();
+        let align = const {
+            if align_of::<T>() > GRAIN_BYTES {
+                align_of::<T>()
+            } else {
+                GRAIN_BYTES
+            }
+        };
+        let Some(bytes) = count.checked_mul(size_of::<T>()) else {
+            return Err(self.full(usize::MAX));
+        };
+        // Neither sum overflows: a scope is shorter than half the address space.
+        let start = used.next_multiple_of(align);
+        if bytes > self.capacity_bytes.saturating_sub(start) {
+            return Err(self.full(bytes));
+        }
+        let end = (start + bytes).next_multiple_of(GRAIN_BYTES);
+        if end > self.capacity_bytes {
+            return Err(self.full(bytes));
+        }
+        if align > GRAIN_BYTES {
+            // SAFETY: rule 1: the gap lies within the capacity and belongs to nobody.
+            let gap = unsafe { self.base.add(used) };
+            // SAFETY: as above.
+            unsafe { gap.write_bytes(0, start - used) };
+        }
+        if !bytes.is_multiple_of(GRAIN_BYTES) {
+            // SAFETY: rule 1: the last grain lies within the room given out.
+            let last = unsafe { self.base.add(end - GRAIN_BYTES) };
+            // SAFETY: as above; every grain is aligned for a u64.
+            unsafe { last.cast::<u64>().write(0) };
+        }
+        self.used_bytes.set(end);
+        // SAFETY: the start lies within the capacity.
+        Ok(unsafe { self.base.add(start) }.cast())
+    }
+
+    #[cold]
+    fn full(&self, needed_bytes: usize) -> ScopeError {
+        ScopeError::Full {
+            needed_bytes,
+            free_bytes: self.capacity_bytes - self.used_bytes.get(),
+            capacity_bytes: self.capacity_bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("used_bytes", &self.used_bytes())
+            .field("capacity_bytes", &self.capacity_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bytes of `value` as they travel in a message, padding zeroed. They own
+/// nothing: the scope of what `value` points to must outlive their use.
+#[doc(hidden)]
+#[must_use]
+#[inline]
+pub fn inline<T: Shared>(value: &T) -> [u64; 4] {
+    const {
+        assert!(
+            size_of::<T>() <= size_of::<[u64; 4]>() && align_of::<T>() <= align_of::<u64>(),
+            "this type is too large to travel in a message: build it in a scope"
+        );
+    }
+    let mut words = MaybeUninit::new([0_u64; 4]);
+    // SAFETY: the words are zero, large enough and aligned.
+    unsafe { value.write(words.as_mut_ptr().cast()) };
+    // SAFETY: they were initialised, and written over with initialised bytes.
+    unsafe { words.assume_init() }
+}

@@ -1,0 +1,413 @@
+use std::mem::{MaybeUninit, offset_of};
+
+use super::*;
+
+/// A struct, as the derive writes it.
+#[derive(Debug, PartialEq)]
+struct Order<'s> {
+    id: u64,
+    note: Str<'s>,
+    lines: Slice<'s, Line>,
+    parent: Option<Ptr<'s, Order<'s>>>,
+}
+
+// SAFETY: every field is Shared, and each method treats every field.
+unsafe impl<'s> Shared for Order<'s> {
+    type At<'a> = Order<'a>;
+
+    const DENSE: bool = size_of::<Self>()
+        == size_of::<u64>()
+            + size_of::<Str<'s>>()
+            + size_of::<Slice<'s, Line>>()
+            + size_of::<Option<Ptr<'s, Order<'s>>>>()
+        && <u64 as Shared>::DENSE
+        && <Str<'s> as Shared>::DENSE
+        && <Slice<'s, Line> as Shared>::DENSE
+        && <Option<Ptr<'s, Order<'s>>> as Shared>::DENSE;
+    const PLAIN: bool = <u64 as Shared>::PLAIN
+        && <Str<'s> as Shared>::PLAIN
+        && <Slice<'s, Line> as Shared>::PLAIN
+        && <Option<Ptr<'s, Order<'s>>> as Shared>::PLAIN;
+    const POINTERS: bool = <u64 as Shared>::POINTERS
+        || <Str<'s> as Shared>::POINTERS
+        || <Slice<'s, Line> as Shared>::POINTERS
+        || <Option<Ptr<'s, Order<'s>>> as Shared>::POINTERS;
+    const SAMPLE: MaybeUninit<Self> = MaybeUninit::new(Self {
+        // SAFETY: a sample of a sample's field.
+        id: unsafe { <u64 as Shared>::SAMPLE.assume_init() },
+        // SAFETY: as above.
+        note: unsafe { <Str<'s> as Shared>::SAMPLE.assume_init() },
+        // SAFETY: as above.
+        lines: unsafe { <Slice<'s, Line> as Shared>::SAMPLE.assume_init() },
+        // SAFETY: as above.
+        parent: unsafe { <Option<Ptr<'s, Order<'s>>> as Shared>::SAMPLE.assume_init() },
+    });
+    const NICHES: Niches = Niches::NONE
+        .with::<u64>(offset_of!(Self, id))
+        .with::<Str<'s>>(offset_of!(Self, note))
+        .with::<Slice<'s, Line>>(offset_of!(Self, lines))
+        .with::<Option<Ptr<'s, Order<'s>>>>(offset_of!(Self, parent));
+
+    #[inline]
+    unsafe fn check(checker: &mut Checker<'_>, at: *mut Self) -> Result<(), Refused> {
+        // SAFETY: a field of what the caller says is there.
+        unsafe { <u64 as Shared>::check(checker, &raw mut (*at).id)? };
+        // SAFETY: as above.
+        unsafe { <Str<'s> as Shared>::check(checker, &raw mut (*at).note)? };
+        // SAFETY: as above.
+        unsafe { <Slice<'s, Line> as Shared>::check(checker, &raw mut (*at).lines)? };
+        // SAFETY: as above.
+        unsafe { <Option<Ptr<'s, Order<'s>>> as Shared>::check(checker, &raw mut (*at).parent)? };
+        Ok(())
+    }
+
+    #[inline]
+    unsafe fn write(&self, into: *mut Self) {
+        // SAFETY: a field of what the caller says is writable.
+        unsafe { Shared::write(&self.id, &raw mut (*into).id) };
+        // SAFETY: as above.
+        unsafe { Shared::write(&self.note, &raw mut (*into).note) };
+        // SAFETY: as above.
+        unsafe { Shared::write(&self.lines, &raw mut (*into).lines) };
+        // SAFETY: as above.
+        unsafe { Shared::write(&self.parent, &raw mut (*into).parent) };
+    }
+
+    #[inline]
+    fn lies_in(&self, bounds: &Bounds) -> bool {
+        Shared::lies_in(&self.id, bounds)
+            && Shared::lies_in(&self.note, bounds)
+            && Shared::lies_in(&self.lines, bounds)
+            && Shared::lies_in(&self.parent, bounds)
+    }
+
+    fn describe(schema: &mut Schema) -> String {
+        schema.structure::<Self>("Order", &[], |fields| {
+            fields.field::<u64>("id", offset_of!(Self, id));
+            fields.field::<Str<'s>>("note", offset_of!(Self, note));
+            fields.field::<Slice<'s, Line>>("lines", offset_of!(Self, lines));
+            fields.field::<Option<Ptr<'s, Order<'s>>>>("parent", offset_of!(Self, parent));
+        })
+    }
+}
+
+/// Plain data, with padding.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Line {
+    sku: u32,
+    count: u16,
+}
+
+// SAFETY: every field is Shared, and each method treats every field.
+unsafe impl Shared for Line {
+    type At<'a> = Line;
+
+    const DENSE: bool = size_of::<Self>() == size_of::<u32>() + size_of::<u16>();
+    const PLAIN: bool = <u32 as Shared>::PLAIN && <u16 as Shared>::PLAIN;
+    const POINTERS: bool = false;
+    const SAMPLE: MaybeUninit<Self> = MaybeUninit::new(Self { sku: 0, count: 0 });
+    const NICHES: Niches = Niches::NONE
+        .with::<u32>(offset_of!(Self, sku))
+        .with::<u16>(offset_of!(Self, count));
+
+    #[inline]
+    unsafe fn check(checker: &mut Checker<'_>, at: *mut Self) -> Result<(), Refused> {
+        // SAFETY: a field of what the caller says is there.
+        unsafe { <u32 as Shared>::check(checker, &raw mut (*at).sku)? };
+        // SAFETY: as above.
+        unsafe { <u16 as Shared>::check(checker, &raw mut (*at).count)? };
+        Ok(())
+    }
+
+    #[inline]
+    unsafe fn write(&self, into: *mut Self) {
+        // SAFETY: a field of what the caller says is writable.
+        unsafe { Shared::write(&self.sku, &raw mut (*into).sku) };
+        // SAFETY: as above.
+        unsafe { Shared::write(&self.count, &raw mut (*into).count) };
+    }
+
+    #[inline]
+    fn lies_in(&self, bounds: &Bounds) -> bool {
+        Shared::lies_in(&self.sku, bounds) && Shared::lies_in(&self.count, bounds)
+    }
+
+    fn describe(schema: &mut Schema) -> String {
+        schema.structure::<Self>("Line", &[], |fields| {
+            fields.field::<u32>("sku", offset_of!(Self, sku));
+            fields.field::<u16>("count", offset_of!(Self, count));
+        })
+    }
+}
+
+/// An enum with data, as the derive writes it.
+#[derive(Debug, PartialEq)]
+#[repr(u8)]
+enum Json<'s> {
+    Null,
+    Number(f64),
+    Member { name: Str<'s>, ordinal: u16 } = 7,
+    List(Slice<'s, Json<'s>>),
+}
+
+// SAFETY: every field is Shared, and each method treats every variant.
+unsafe impl<'s> Shared for Json<'s> {
+    type At<'a> = Json<'a>;
+
+    const DENSE: bool = false;
+    const PLAIN: bool = false;
+    const POINTERS: bool = <f64 as Shared>::POINTERS
+        || <Str<'s> as Shared>::POINTERS
+        || <u16 as Shared>::POINTERS
+        || <Slice<'s, Json<'s>> as Shared>::POINTERS;
+    const SAMPLE: MaybeUninit<Self> = MaybeUninit::new(Self::Null);
+    const NICHES: Niches = Niches::whole(1);
+
+    #[inline]
+    unsafe fn check(checker: &mut Checker<'_>, at: *mut Self) -> Result<(), Refused> {
+        // SAFETY: the tag of what the caller says is there.
+        match unsafe { at.cast::<u8>().read() } {
+            0 => {}
+            1 => {
+                let offset = const { field_offset::<f64>(1) };
+                // SAFETY: a field of this variant.
+                unsafe { <f64 as Shared>::check(checker, at.byte_add(offset).cast())? };
+            }
+            7 => {
+                let offset = const { field_offset::<Str<'s>>(1) };
+                // SAFETY: a field of this variant.
+                unsafe { <Str<'s> as Shared>::check(checker, at.byte_add(offset).cast())? };
+                let offset = const {
+                    field_offset::<u16>(field_offset::<Str<'s>>(1) + size_of::<Str<'s>>())
+                };
+                // SAFETY: a field of this variant.
+                unsafe { <u16 as Shared>::check(checker, at.byte_add(offset).cast())? };
+            }
+            8 => {
+                let offset = const { field_offset::<Slice<'s, Json<'s>>>(1) };
+                // SAFETY: a field of this variant.
+                unsafe {
+                    <Slice<'s, Json<'s>> as Shared>::check(checker, at.byte_add(offset).cast())?;
+                };
+            }
+            found => return Err(checker.no_variant::<Self>(at, found)),
+        }
+        Ok(())
+    }
+
+    #[inline]
+    unsafe fn write(&self, into: *mut Self) {
+        match self {
+            Self::Null => {
+                // SAFETY: the tag of what the caller says is writable.
+                unsafe { into.cast::<u8>().write(0) };
+            }
+            Self::Number(field_0) => {
+                // SAFETY: as above.
+                unsafe { into.cast::<u8>().write(1) };
+                let offset = const { field_offset::<f64>(1) };
+                // SAFETY: a field of this variant.
+                unsafe { Shared::write(field_0, into.byte_add(offset).cast()) };
+            }
+            Self::Member { name, ordinal } => {
+                // SAFETY: as above.
+                unsafe { into.cast::<u8>().write(7) };
+                let offset = const { field_offset::<Str<'s>>(1) };
+                // SAFETY: a field of this variant.
+                unsafe { Shared::write(name, into.byte_add(offset).cast()) };
+                let offset = const {
+                    field_offset::<u16>(field_offset::<Str<'s>>(1) + size_of::<Str<'s>>())
+                };
+                // SAFETY: a field of this variant.
+                unsafe { Shared::write(ordinal, into.byte_add(offset).cast()) };
+            }
+            Self::List(field_0) => {
+                // SAFETY: as above.
+                unsafe { into.cast::<u8>().write(8) };
+                let offset = const { field_offset::<Slice<'s, Json<'s>>>(1) };
+                // SAFETY: a field of this variant.
+                unsafe { Shared::write(field_0, into.byte_add(offset).cast()) };
+            }
+        }
+    }
+
+    #[inline]
+    fn lies_in(&self, bounds: &Bounds) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Number(field_0) => Shared::lies_in(field_0, bounds),
+            Self::Member { name, ordinal } => {
+                Shared::lies_in(name, bounds) && Shared::lies_in(ordinal, bounds)
+            }
+            Self::List(field_0) => Shared::lies_in(field_0, bounds),
+        }
+    }
+
+    fn describe(schema: &mut Schema) -> String {
+        schema.enumeration::<Self>("Json", &[], |variants| {
+            variants.variant("Null", 0, |_| {});
+            variants.variant("Number", 1, |fields| {
+                fields.field::<f64>("0", const { field_offset::<f64>(1) });
+            });
+            variants.variant("Member", 7, |fields| {
+                fields.field::<Str<'s>>("name", const { field_offset::<Str<'s>>(1) });
+                fields.field::<u16>(
+                    "ordinal",
+                    const { field_offset::<u16>(field_offset::<Str<'s>>(1) + size_of::<Str<'s>>()) },
+                );
+            });
+            variants.variant("List", 8, |fields| {
+                fields.field::<Slice<'s, Json<'s>>>(
+                    "0",
+                    const { field_offset::<Slice<'s, Json<'s>>>(1) },
+                );
+            });
+        })
+    }
+}
+
+/// A generic struct, as the derive writes it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pair<A, B> {
+    first: A,
+    second: B,
+}
+
+// SAFETY: every field is Shared, and each method treats every field.
+unsafe impl<A: Shared, B: Shared> Shared for Pair<A, B> {
+    type At<'a> = Pair<A::At<'a>, B::At<'a>>;
+
+    const DENSE: bool = size_of::<Self>() == size_of::<A>() + size_of::<B>()
+        && <A as Shared>::DENSE
+        && <B as Shared>::DENSE;
+    const PLAIN: bool = <A as Shared>::PLAIN && <B as Shared>::PLAIN;
+    const POINTERS: bool = <A as Shared>::POINTERS || <B as Shared>::POINTERS;
+    const SAMPLE: MaybeUninit<Self> = MaybeUninit::new(Self {
+        // SAFETY: a sample of a sample's field.
+        first: unsafe { <A as Shared>::SAMPLE.assume_init() },
+        // SAFETY: as above.
+        second: unsafe { <B as Shared>::SAMPLE.assume_init() },
+    });
+    const NICHES: Niches = Niches::NONE
+        .with::<A>(offset_of!(Self, first))
+        .with::<B>(offset_of!(Self, second));
+
+    #[inline]
+    unsafe fn check(checker: &mut Checker<'_>, at: *mut Self) -> Result<(), Refused> {
+        // SAFETY: a field of what the caller says is there.
+        unsafe { <A as Shared>::check(checker, &raw mut (*at).first)? };
+        // SAFETY: as above.
+        unsafe { <B as Shared>::check(checker, &raw mut (*at).second)? };
+        Ok(())
+    }
+
+    #[inline]
+    unsafe fn write(&self, into: *mut Self) {
+        // SAFETY: a field of what the caller says is writable.
+        unsafe { Shared::write(&self.first, &raw mut (*into).first) };
+        // SAFETY: as above.
+        unsafe { Shared::write(&self.second, &raw mut (*into).second) };
+    }
+
+    #[inline]
+    fn lies_in(&self, bounds: &Bounds) -> bool {
+        Shared::lies_in(&self.first, bounds) && Shared::lies_in(&self.second, bounds)
+    }
+
+    fn describe(schema: &mut Schema) -> String {
+        schema.structure::<Self>(
+            "Pair",
+            &[<A as Shared>::describe, <B as Shared>::describe],
+            |fields| {
+                fields.field::<A>("first", offset_of!(Self, first));
+                fields.field::<B>("second", offset_of!(Self, second));
+            },
+        )
+    }
+}
+
+/// Moves what was built to another place, as it travels to another process.
+fn travel<T: Shared>(
+    capacity_bytes: usize,
+    build: impl for<'s> FnOnce(&'s Scope) -> Result<[u64; 4], ScopeError>,
+) -> Result<Checked<T>, Flaw> {
+    let mut scope = Scope::private(capacity_bytes);
+    let root = build(&scope).expect("there is room");
+    let base = scope.address();
+    let bytes = scope.bytes_used();
+    drop(scope);
+    check_copy::<T>(&bytes, base, root)
+}
+
+#[test]
+fn a_struct_travels() {
+    let lines = [Line { sku: 1, count: 2 }, Line { sku: 3, count: 4 }];
+    let there = travel::<Ptr<'_, Order<'_>>>(4096, |scope| {
+        let parent = scope.build(Order {
+            id: 1,
+            note: scope.str("first")?,
+            lines: Slice::empty(),
+            parent: None,
+        })?;
+        let order = scope.build(Order {
+            id: 7,
+            note: scope.str("gift für dich")?,
+            lines: scope.slice(&lines)?,
+            parent: Some(parent),
+        })?;
+        Ok(inline(&order))
+    })
+    .expect("nothing is wrong with it");
+    let order = there.get();
+    assert_eq!(order.id, 7);
+    assert_eq!(order.note, "gift für dich");
+    assert_eq!(*order.lines, lines);
+    assert_eq!(order.parent.as_ref().expect("it has one").note, "first");
+}
+
+#[test]
+fn an_enum_travels() {
+    let there = travel::<Json<'_>>(4096, |scope| {
+        let list = scope.slice_of([
+            Json::Null,
+            Json::Number(2.5),
+            Json::Member {
+                name: scope.str("b")?,
+                ordinal: 9,
+            },
+            Json::List(Slice::empty()),
+        ])?;
+        Ok(inline(&Json::List(list)))
+    })
+    .expect("nothing is wrong with it");
+    let Json::List(list) = there.get() else {
+        panic!("another variant")
+    };
+    assert_eq!(list[..2], [Json::Null, Json::Number(2.5)]);
+    assert!(matches!(&list[2], Json::Member { name, ordinal: 9 } if name == "b"));
+    assert!(matches!(&list[3], Json::List(none) if none.is_empty()));
+}
+
+#[test]
+fn a_generic_struct_travels() {
+    let there = travel::<Pair<Option<bool>, Str<'_>>>(4096, |scope| {
+        Ok(inline(&Pair {
+            first: Some(true),
+            second: scope.str("pair")?,
+        }))
+    })
+    .expect("nothing is wrong with it");
+    assert_eq!(there.get().first, Some(true));
+    assert_eq!(there.get().second, "pair");
+}
+
+#[test]
+fn a_layout_names_every_type_once() {
+    let layout = Layout::of::<Ptr<'_, Order<'_>>>();
+    let text = layout.text();
+    assert!(text.starts_with("Ptr<Order>: 8 bytes, align 8, 64-bit little-endian\n"));
+    assert_eq!(text.matches("Order: struct, ").count(), 1);
+    assert_eq!(text.matches("Line: struct, 8 bytes, align 4\n").count(), 1);
+    assert!(text.contains("  lines: Slice<Line> at "));
+    assert!(text.contains("  parent: Option<Ptr<Order>> at "));
+}
