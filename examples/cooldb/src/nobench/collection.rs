@@ -35,6 +35,12 @@ impl Collection {
         self.documents
     }
 
+    /// One of its documents, chosen by a number at random: the same one for the
+    /// same number.
+    pub fn pick(&self, number: u32) -> u32 {
+        Random::of(!self.seed, u64::from(number)).below(self.documents)
+    }
+
     /// How many texts there may be in `str2`.
     pub(super) fn shared_texts(&self) -> u32 {
         self.documents.div_ceil(SHARERS)

@@ -1,0 +1,79 @@
+//! The server's process.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nowire_bench_harness::control::{Answer, Order};
+use nowire_bench_harness::machine;
+use nowire_bench_harness::process::Usage;
+use nowire_bench_harness::worker::{answer, listen};
+use nowire_cooldb::grpc::Service;
+use nowire_cooldb::nobench::INDEXES;
+use tokio::net::UnixListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio_stream::wrappers::UnixListenerStream;
+
+use crate::args::{Carrier, ServeArgs};
+
+/// What a server that shared memory leads to is called.
+const NAME: &str = "nowire:cooldb";
+
+/// Serves until the program that started this process goes away.
+pub(crate) fn main(args: &ServeArgs) -> Result<()> {
+    machine::stay_on(args.core)?;
+    listen(|order| answer(&answer_to(&order)).is_ok());
+    let served = match args.carrier {
+        Carrier::Nowire => runtime()?.block_on(nowire(&args.dir)),
+        Carrier::Unix => runtime()?.block_on(unix(&args.dir)),
+    };
+    if let Err(error) = &served {
+        answer(&Answer::Failed(format!("{error:#}")))?;
+    }
+    served
+}
+
+fn answer_to(order: &Order) -> Answer {
+    match order {
+        Order::Usage => match Usage::now() {
+            Ok(usage) => Answer::Usage(usage),
+            Err(error) => Answer::Failed(format!("{error:#}")),
+        },
+        other => Answer::Failed(format!("a server cannot do {other:?}")),
+    }
+}
+
+/// Everything on the thread that calls, which is what a carrier does best with
+/// one client.
+pub(crate) fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("building the tokio runtime")
+}
+
+async fn nowire(dir: &Path) -> Result<()> {
+    let bound = nowire_grpc::Server::builder()
+        .memory_options(|options| options.runtime_dir = Some(dir.to_owned()))
+        .add_service(Service::new(INDEXES))
+        .bind(NAME)
+        .await?;
+    ready(NAME)?;
+    Ok(bound.serve().await?)
+}
+
+async fn unix(dir: &Path) -> Result<()> {
+    let path = dir.join("cooldb.sock");
+    let listener =
+        UnixListener::bind(&path).with_context(|| format!("listening on {}", path.display()))?;
+    ready(&format!("unix:{}", path.display()))?;
+    tonic::transport::Server::builder()
+        .add_service(Service::new(INDEXES))
+        .serve_with_incoming(UnixListenerStream::new(listener))
+        .await?;
+    Ok(())
+}
+
+fn ready(address: &str) -> Result<()> {
+    let address = address.to_owned();
+    answer(&Answer::Ready { address })
+}
