@@ -1,0 +1,280 @@
+//! The clients: what calls a service in another process.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote};
+use syn::Ident;
+
+use super::model::{Method, ParamKind, Returns, Service};
+use super::{table, types};
+
+/// `PricingClient`, which blocks, and `PricingAsyncClient`, which awaits.
+pub(super) fn generate(service: &Service) -> TokenStream {
+    let blocking = blocking(service);
+    let waiting = waiting(service);
+    quote!(#blocking #waiting)
+}
+
+fn blocking(service: &Service) -> TokenStream {
+    let client = format_ident!("{}Client", service.name);
+    let docs = format!(
+        " Calls a [`{}`] in another process, and blocks until it has answered.",
+        service.name
+    );
+    let frame = frame(service, &client, &docs);
+    let table = table::methods(service);
+    let methods = service.methods.iter().zip(0u16..).map(|(method, number)| {
+        if streams(method) {
+            return exchange(method, number);
+        }
+        let call = call(method, number);
+        let start = start(method, number);
+        quote!(#call #start)
+    });
+    quote! {
+        #frame
+
+        impl #client {
+            const METHODS: &'static [::nowire::macro_support::Method] = #table;
+
+            #(#methods)*
+        }
+    }
+}
+
+fn waiting(service: &Service) -> TokenStream {
+    let client = format_ident!("{}AsyncClient", service.name);
+    let docs = format!(
+        " Calls a [`{}`] in another process, and awaits its answer.",
+        service.name
+    );
+    let frame = frame(service, &client, &docs);
+    let methods = service.methods.iter().zip(0u16..);
+    let methods = methods
+        .filter(|(method, _)| !streams(method))
+        .map(|(method, number)| call_async(method, number));
+    quote! {
+        #frame
+
+        impl #client {
+            #(#methods)*
+        }
+    }
+}
+
+/// The struct, and what every client can do.
+fn frame(service: &Service, client: &Ident, docs: &str) -> TokenStream {
+    let visibility = &service.visibility;
+    let blocking = format_ident!("{}Client", service.name);
+    let name = table::name(service);
+    quote! {
+        #[doc = #docs]
+        #[derive(Clone, Debug)]
+        #visibility struct #client {
+            bound: ::nowire::macro_support::Bound,
+        }
+
+        impl #client {
+            /// Calls the service that is reached by `channel`.
+            pub fn new(channel: ::nowire::Channel) -> Self {
+                Self {
+                    bound: ::nowire::macro_support::Bound::new(
+                        channel,
+                        #name,
+                        #blocking::METHODS,
+                    ),
+                }
+            }
+
+            /// The channel that calls go through.
+            pub fn channel(&self) -> &::nowire::Channel {
+                self.bound.channel()
+            }
+
+            /// A scope to build arguments in, of the channel's usual size.
+            ///
+            /// # Errors
+            /// If the channel is closed, or its heap has reached its quota.
+            pub fn scope(
+                &self,
+            ) -> ::core::result::Result<::nowire::Scope, ::nowire::CallError> {
+                self.bound.channel().scope()
+            }
+
+            /// A scope for at least `bytes` bytes of arguments.
+            ///
+            /// # Errors
+            /// If the channel is closed, or its heap has reached its quota.
+            pub fn scope_of(
+                &self,
+                bytes: usize,
+            ) -> ::core::result::Result<::nowire::Scope, ::nowire::CallError> {
+                self.bound.channel().scope_of(bytes)
+            }
+
+            /// The same client, whose calls fail unless they are answered in time.
+            #[must_use]
+            pub fn timeout(mut self, limit: ::core::time::Duration) -> Self {
+                self.bound.set_timeout(limit);
+                self
+            }
+
+            /// The same client, whose calls carry one more entry of metadata.
+            #[must_use]
+            pub fn metadata(mut self, name: &str, value: &str) -> Self {
+                self.bound.set_metadata(name, value);
+                self
+            }
+        }
+    }
+}
+
+/// A method that blocks until it is answered.
+fn call(method: &Method, number: u16) -> TokenStream {
+    let (name, docs) = (&method.name, &method.docs);
+    let params = params(method, None);
+    let output = answer(&method.returns);
+    let made = made(method, quote!(call), number);
+    let unit = dropped(&method.returns);
+    quote! {
+        #(#docs)*
+        pub fn #name(&self, #(#params),*) -> #output {
+            #made #unit
+        }
+    }
+}
+
+/// A method that is awaited.
+fn call_async(method: &Method, number: u16) -> TokenStream {
+    let (name, docs) = (&method.name, &method.docs);
+    let params = params(method, None);
+    let output = answer(&method.returns);
+    let made = made(method, quote!(call_async), number);
+    let unit = dropped(&method.returns);
+    quote! {
+        #(#docs)*
+        pub async fn #name(&self, #(#params),*) -> #output {
+            #made .await #unit
+        }
+    }
+}
+
+/// A method that does not wait: several calls can be under way.
+fn start(method: &Method, number: u16) -> TokenStream {
+    let name = format_ident!("{}_later", method.name);
+    let docs = format!(
+        " Calls [`{0}`](Self::{0}) without waiting for its answer.",
+        method.name
+    );
+    let params = params(method, Some(quote!('call)));
+    let (reply, error) = (types::reply(&method.returns), types::error(&method.returns));
+    let made = made(method, quote!(start), number);
+    quote! {
+        #[doc = #docs]
+        pub fn #name<'call>(&'call self, #(#params),*) -> ::core::result::Result<
+            ::nowire::Pending<'call, #reply, #error>,
+            ::nowire::CallError<#error>,
+        > {
+            #made
+        }
+    }
+}
+
+/// A method with streams.
+fn exchange(method: &Method, number: u16) -> TokenStream {
+    let (name, docs) = (&method.name, &method.docs);
+    let params = params(method, Some(quote!('call)));
+    let (reply, error) = (types::reply(&method.returns), types::error(&method.returns));
+    let requests = or_unit(types::requests(method));
+    let replies = or_unit(types::replies(method));
+    let arguments = lent(method);
+    quote! {
+        #(#docs)*
+        pub fn #name<'call>(&'call self, #(#params),*) -> ::core::result::Result<
+            ::nowire::Exchange<'call, #requests, #replies, #reply, #error>,
+            ::nowire::CallError<#error>,
+        > {
+            self.bound.exchange::<_, #requests, #replies, #reply, #error>(#number, #arguments)
+        }
+    }
+}
+
+/// Calls one of the functions of the channel that differ in how they wait.
+fn made(method: &Method, how: TokenStream, number: u16) -> TokenStream {
+    let (reply, error) = (types::reply(&method.returns), types::error(&method.returns));
+    let arguments = lent(method);
+    quote!(self.bound.#how::<_, #reply, #error>(#number, #arguments))
+}
+
+/// The client's parameters; those that are borrowed live as long as `lifetime`.
+fn params(method: &Method, lifetime: Option<TokenStream>) -> Vec<TokenStream> {
+    method
+        .arguments()
+        .map(|param| {
+            let name = &param.name;
+            match &param.kind {
+                ParamKind::Shared(ty) => {
+                    let ty = types::inferred(ty);
+                    quote!(#name: &#lifetime ::nowire::Ptr<'_, #ty>)
+                }
+                ParamKind::Kept(ty) => {
+                    let ty = types::inferred(ty);
+                    let lifetime = lifetime.clone().unwrap_or_else(|| quote!('_));
+                    quote!(#name: ::nowire::Ptr<#lifetime, #ty>)
+                }
+                ParamKind::Value(ty) => {
+                    let ty = types::inferred(ty);
+                    quote!(#name: #ty)
+                }
+                _ => TokenStream::new(),
+            }
+        })
+        .collect()
+}
+
+/// The tuple of the arguments.
+fn lent(method: &Method) -> TokenStream {
+    let arguments = method.arguments().map(|param| {
+        let name = &param.name;
+        match &param.kind {
+            ParamKind::Value(_) => name.to_token_stream(),
+            _ => quote!(#name.lend()),
+        }
+    });
+    quote!((#(#arguments,)*))
+}
+
+fn answer(returns: &Returns) -> TokenStream {
+    let error = match returns {
+        Returns::Result { .. } => {
+            let error = types::error(returns);
+            quote!(::nowire::CallError<#error>)
+        }
+        Returns::Unit | Returns::Value(_) => quote!(::nowire::CallError),
+    };
+    if is_unit(returns) {
+        return quote!(::core::result::Result<(), #error>);
+    }
+    let reply = types::reply(returns);
+    quote!(::core::result::Result<::nowire::Reply<#reply>, #error>)
+}
+
+/// What makes nothing of a reply that holds nothing.
+fn dropped(returns: &Returns) -> TokenStream {
+    if is_unit(returns) {
+        quote!(.map(::core::mem::drop))
+    } else {
+        quote!()
+    }
+}
+
+fn is_unit(returns: &Returns) -> bool {
+    matches!(returns, Returns::Unit | Returns::Result { ok: None, .. })
+}
+
+fn or_unit(ty: Option<impl ToTokens>) -> TokenStream {
+    ty.map_or_else(|| quote!(()), ToTokens::into_token_stream)
+}
+
+fn streams(method: &Method) -> bool {
+    method.has(ParamKind::is_replies) || method.has(ParamKind::is_requests)
+}

@@ -1,0 +1,100 @@
+//! What the attribute knows of a service once its trait was read.
+
+use syn::{Attribute, Ident, ItemTrait, Type, Visibility};
+
+/// A service: a trait whose methods can be called from another process.
+pub(crate) struct Service {
+    /// The trait as the user's handlers see it: without Nowire's attributes, and
+    /// with futures that may move between threads.
+    pub(crate) item: ItemTrait,
+    pub(crate) visibility: Visibility,
+    pub(crate) name: Ident,
+    pub(crate) methods: Vec<Method>,
+}
+
+pub(crate) struct Method {
+    pub(crate) name: Ident,
+    /// The comments above the method, which its callers read too.
+    pub(crate) docs: Vec<Attribute>,
+    pub(crate) runs: Runs,
+    /// Parameters after `&self`, in the user's order.
+    pub(crate) params: Vec<Param>,
+    pub(crate) returns: Returns,
+}
+
+/// Where a handler runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runs {
+    /// On the thread that polls the ring: the default, for short handlers.
+    Polling,
+    /// On a thread of the worker pool: `#[nowire(pool)]`.
+    Pool,
+    /// As a tokio task: `async fn`.
+    Task,
+}
+
+pub(crate) struct Param {
+    pub(crate) name: Ident,
+    pub(crate) kind: ParamKind,
+}
+
+pub(crate) enum ParamKind {
+    /// `&Context`: what the server knows of the call.
+    Context,
+    /// `&'r Scope`: where the reply is built.
+    Scope,
+    /// `&T`: read where the caller built it.
+    Shared(Type),
+    /// `Kept<T>`: the same, and may be held after the call.
+    Kept(Type),
+    /// `T`: a plain value.
+    Value(Type),
+    /// `&mut Replies<T>`: a stream of replies.
+    Replies(Type),
+    /// `Requests<T>`: a stream of requests.
+    Requests(Type),
+}
+
+pub(crate) enum Returns {
+    Unit,
+    Value(Box<Type>),
+    /// `Result<T, E>`; `ok` is `None` for `Result<(), E>`.
+    Result {
+        ok: Option<Box<Type>>,
+        error: Box<Type>,
+    },
+}
+
+impl ParamKind {
+    /// Whether the caller passes it in the call's frame.
+    pub(crate) fn is_argument(&self) -> bool {
+        matches!(self, Self::Shared(_) | Self::Kept(_) | Self::Value(_))
+    }
+
+    pub(crate) fn is_context(&self) -> bool {
+        matches!(self, Self::Context)
+    }
+
+    pub(crate) fn is_scope(&self) -> bool {
+        matches!(self, Self::Scope)
+    }
+
+    pub(crate) fn is_replies(&self) -> bool {
+        matches!(self, Self::Replies(_))
+    }
+
+    pub(crate) fn is_requests(&self) -> bool {
+        matches!(self, Self::Requests(_))
+    }
+}
+
+impl Method {
+    pub(crate) fn has(&self, kind: fn(&ParamKind) -> bool) -> bool {
+        self.params.iter().any(|param| kind(&param.kind))
+    }
+
+    /// The parameters that the caller passes in the frame of the call.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &Param> {
+        self.params.iter().filter(|param| param.kind.is_argument())
+    }
+}

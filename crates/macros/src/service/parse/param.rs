@@ -1,0 +1,159 @@
+//! The parameters of a method, known by their types.
+
+use syn::spanned::Spanned;
+use syn::{Error, GenericArgument, Pat, PathArguments, PathSegment, Result, Type, TypeReference};
+
+use crate::service::model::{Param, ParamKind};
+
+const OWNED_REQUESTS: &str = "a stream of requests belongs to its handler: write `Requests<T>`";
+
+/// One parameter after `&self`.
+pub(super) fn param(pattern: &Pat, ty: &Type) -> Result<Param> {
+    let name = match pattern {
+        Pat::Ident(ident) if ident.by_ref.is_none() && ident.subpat.is_none() => {
+            ident.ident.clone()
+        }
+        other => {
+            return Err(Error::new(
+                other.span(),
+                "a parameter of a service's method has a plain name, which the client's method \
+                 shows to its callers",
+            ));
+        }
+    };
+    Ok(Param {
+        name,
+        kind: param_kind(ty)?,
+    })
+}
+
+fn param_kind(ty: &Type) -> Result<ParamKind> {
+    match ty {
+        Type::Reference(reference) => reference_kind(reference),
+        Type::Paren(inner) => param_kind(&inner.elem),
+        Type::Group(inner) => param_kind(&inner.elem),
+        Type::Path(path) => {
+            let Some(segment) = path.path.segments.last() else {
+                return Ok(ParamKind::Value(ty.clone()));
+            };
+            match segment.ident.to_string().as_str() {
+                "Kept" => Ok(ParamKind::Kept(only_type(segment)?)),
+                "Requests" => Ok(ParamKind::Requests(only_type(segment)?)),
+                "Replies" => Err(Error::new(
+                    ty.span(),
+                    "a stream of replies is lent to the handler: write `&mut Replies<T>`",
+                )),
+                "Scope" => Err(Error::new(
+                    ty.span(),
+                    "the scope for the reply is lent to the handler: write `&'r Scope`, and 'r \
+                     in the type that is returned",
+                )),
+                "Context" => Err(Error::new(
+                    ty.span(),
+                    "the context of a call is lent to the handler: write `&Context`",
+                )),
+                _ => Ok(ParamKind::Value(ty.clone())),
+            }
+        }
+        Type::ImplTrait(_) => Err(Error::new(
+            ty.span(),
+            "a service's method cannot be generic, because its two sides are compiled apart: \
+             write the type, or an enum of the types",
+        )),
+        Type::Ptr(_) => Err(Error::new(
+            ty.span(),
+            "a raw pointer means nothing to another process: write `&T`, which is read where the \
+             caller built it",
+        )),
+        Type::BareFn(_) | Type::TraitObject(_) => Err(Error::new(
+            ty.span(),
+            "another process cannot call this one's code: write an enum that names what is to be \
+             done",
+        )),
+        _ => Ok(ParamKind::Value(ty.clone())),
+    }
+}
+
+fn reference_kind(reference: &TypeReference) -> Result<ParamKind> {
+    let target = match &*reference.elem {
+        Type::Path(path) => path.path.segments.last(),
+        Type::Slice(_) => {
+            return Err(Error::new(
+                reference.span(),
+                "a slice of private memory cannot be passed: write `&Slice<'_, T>`, built by \
+                 `scope.slice(..)`",
+            ));
+        }
+        Type::TraitObject(_) => {
+            return Err(Error::new(
+                reference.span(),
+                "another process cannot call this one's code: write an enum that names what is \
+                 to be done",
+            ));
+        }
+        Type::Reference(_) => {
+            return Err(Error::new(
+                reference.span(),
+                "a reference to a reference cannot be passed: one `&` is enough",
+            ));
+        }
+        _ => None,
+    };
+    let word = target.map(|segment| segment.ident.to_string());
+    let word = word.as_deref();
+    if reference.mutability.is_some() {
+        return match (word, target) {
+            (Some("Replies"), Some(segment)) => Ok(ParamKind::Replies(only_type(segment)?)),
+            (Some("Requests"), _) => Err(Error::new(reference.span(), OWNED_REQUESTS)),
+            _ => Err(Error::new(
+                reference.span(),
+                "a handler cannot change what belongs to its caller: write `&T`, and return what \
+                 changed",
+            )),
+        };
+    }
+    match (word, target) {
+        (Some("Context"), _) => Ok(ParamKind::Context),
+        (Some("Scope"), _) => Ok(ParamKind::Scope),
+        (Some("Replies"), _) => Err(Error::new(
+            reference.span(),
+            "sending a reply changes the stream: write `&mut Replies<T>`",
+        )),
+        (Some("Requests"), _) => Err(Error::new(reference.span(), OWNED_REQUESTS)),
+        (Some("Kept"), _) => Err(Error::new(
+            reference.span(),
+            "what is kept belongs to the handler: write `Kept<T>`, or `&T` if it is not kept",
+        )),
+        (Some("str"), _) => Err(Error::new(
+            reference.span(),
+            "text in private memory cannot be passed: write `&Str<'_>`, built by `scope.str(..)`",
+        )),
+        _ => Ok(ParamKind::Shared((*reference.elem).clone())),
+    }
+}
+
+/// The one type between a segment's angle brackets.
+fn only_type(segment: &PathSegment) -> Result<Type> {
+    let types = types(segment);
+    match types.as_slice() {
+        [one] => Ok((*one).clone()),
+        _ => Err(Error::new(
+            segment.span(),
+            format!("write the type that travels: `{}<T>`", segment.ident),
+        )),
+    }
+}
+
+pub(super) fn types(segment: &PathSegment) -> Vec<&Type> {
+    match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => arguments
+            .args
+            .iter()
+            .filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,179 @@
+//! The server's side: what takes arguments, calls the handler and replies.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Ident, Index};
+
+use super::model::{Method, Param, ParamKind, Returns, Runs, Service};
+use super::{table, types};
+
+/// `PricingServer<T>`, which serves any `T: Pricing`.
+pub(super) fn generate(service: &Service) -> TokenStream {
+    let trait_name = &service.name;
+    let server = format_ident!("{trait_name}Server");
+    let client = format_ident!("{trait_name}Client");
+    let visibility = &service.visibility;
+    let name = table::name(service);
+    let docs = format!(" Serves a [`{trait_name}`] to other processes.");
+    let calls = arms(service, |runs| runs != Runs::Task);
+    let tasks = arms(service, |runs| runs == Runs::Task);
+    quote! {
+        #[doc = #docs]
+        #[derive(Debug)]
+        #visibility struct #server<T> {
+            service: T,
+        }
+
+        impl<T: #trait_name> #server<T> {
+            /// Serves `service`; give it to a [`Server`](::nowire::Server).
+            pub fn new(service: T) -> Self {
+                Self { service }
+            }
+        }
+
+        impl<T: #trait_name> ::nowire::macro_support::Service for #server<T> {
+            fn name(&self) -> &'static str {
+                #name
+            }
+
+            fn methods(&self) -> &'static [::nowire::macro_support::Method] {
+                #client::METHODS
+            }
+
+            fn call(&self, method: u16, mut call: ::nowire::macro_support::Call) {
+                match method {
+                    #(#calls)*
+                    _ => {}
+                }
+            }
+
+            fn task(
+                self: ::std::sync::Arc<Self>,
+                method: u16,
+                mut call: ::nowire::macro_support::Call,
+            ) -> ::nowire::macro_support::Task {
+                match method {
+                    #(#tasks)*
+                    _ => ::std::boxed::Box::pin(async {}),
+                }
+            }
+        }
+    }
+}
+
+/// A match arm for each method that runs as `wanted`.
+fn arms(service: &Service, wanted: impl Fn(Runs) -> bool) -> Vec<TokenStream> {
+    service
+        .methods
+        .iter()
+        .zip(0u16..)
+        .filter(|(method, _)| wanted(method.runs))
+        .map(|(method, number)| {
+            let body = body(service, method);
+            match method.runs {
+                Runs::Task => quote! {
+                    #number => ::std::boxed::Box::pin(async move { #body }),
+                },
+                Runs::Polling | Runs::Pool => quote!(#number => { #body }),
+            }
+        })
+        .collect()
+}
+
+fn body(service: &Service, method: &Method) -> TokenStream {
+    let trait_name = &service.name;
+    let name = &method.name;
+    let arguments = types::arguments(method);
+    let binds: Vec<Ident> = (0..method.arguments().count()).map(bound).collect();
+    let mut before = TokenStream::new();
+    let mut passed = Vec::new();
+    let mut at = 0;
+    for param in &method.params {
+        let (ready, pass) = prepare(param, at);
+        before.extend(ready);
+        passed.push(pass);
+        at += usize::from(param.kind.is_argument());
+    }
+    let awaited = (method.runs == Runs::Task).then(|| quote!(.await));
+    // The stream ends before its call does.
+    let after = method
+        .has(ParamKind::is_replies)
+        .then(|| quote!(::core::mem::drop(replies);));
+    let reply = reply(method);
+    // The handler's name keeps its own span, so that an error about a parameter
+    // points at the method.
+    let call = quote_spanned!(name.span()=> <T as #trait_name>::#name);
+    quote! {
+        let ::core::option::Option::Some(args) = call.take::<#arguments>() else {
+            return;
+        };
+        #before
+        let (#(#binds,)*) = args.get();
+        let value = #call(&self.service, #(#passed),*) #awaited;
+        #after
+        #reply
+    }
+}
+
+/// What comes before the handler for one parameter, and what it is given.
+fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
+    let bound = bound(at);
+    match &param.kind {
+        ParamKind::Context => (quote!(), quote!(call.context())),
+        ParamKind::Scope => (
+            quote! {
+                let ::core::option::Option::Some(out) = call.scope() else {
+                    return;
+                };
+            },
+            quote!(&out),
+        ),
+        ParamKind::Shared(_) => (quote!(), quote!(#bound)),
+        ParamKind::Value(_) => (quote!(), quote!(*#bound)),
+        ParamKind::Kept(ty) => {
+            let ty = types::received(ty);
+            let kept = Ident::new(&format!("kept{at}"), Span::mixed_site());
+            let index = Index::from(at);
+            (
+                quote!(let #kept = call.kept::<_, #ty>(&args, |args| &args.#index);),
+                quote!(#kept),
+            )
+        }
+        ParamKind::Replies(ty) => {
+            let ty = types::received(ty);
+            (
+                quote!(let mut replies = call.replies::<#ty>();),
+                quote!(&mut replies),
+            )
+        }
+        ParamKind::Requests(ty) => {
+            let ty = types::received(ty);
+            (
+                quote!(let requests = call.requests::<#ty>();),
+                quote!(requests),
+            )
+        }
+    }
+}
+
+fn reply(method: &Method) -> TokenStream {
+    let good = if method.has(ParamKind::is_scope) {
+        quote!(call.reply_in(&out, value))
+    } else {
+        quote!(call.reply(value))
+    };
+    match &method.returns {
+        Returns::Unit | Returns::Value(_) => quote!(#good;),
+        Returns::Result { .. } => quote! {
+            match value {
+                ::core::result::Result::Ok(value) => #good,
+                ::core::result::Result::Err(error) => call.reply_error(error),
+            }
+        },
+    }
+}
+
+/// The name of the argument at this place, out of the user's reach.
+fn bound(at: usize) -> Ident {
+    Ident::new(&format!("arg{at}"), Span::mixed_site())
+}

@@ -1,0 +1,86 @@
+//! The user's types as generated code writes them.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Lifetime, Type};
+
+use super::model::{Method, ParamKind, Returns};
+
+/// `ty` with every lifetime that it names replaced by `lifetime`.
+fn within(ty: &Type, lifetime: &str) -> Type {
+    struct Rename<'l>(&'l str);
+
+    impl VisitMut for Rename<'_> {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            *lifetime = Lifetime::new(self.0, lifetime.span());
+        }
+
+        fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
+            reference
+                .lifetime
+                .get_or_insert_with(|| Lifetime::new(self.0, Span::call_site()));
+            visit_mut::visit_type_reference_mut(self, reference);
+        }
+    }
+
+    let mut ty = ty.clone();
+    Rename(lifetime).visit_type_mut(&mut ty);
+    ty
+}
+
+/// `ty` where its lifetimes are inferred: in a function's parameters and body.
+pub(super) fn inferred(ty: &Type) -> Type {
+    within(ty, "'_")
+}
+
+/// `ty` as what is received is named: its own lifetime is given where it is read.
+pub(super) fn received(ty: &Type) -> Type {
+    within(ty, "'static")
+}
+
+/// The tuple of a call's arguments.
+pub(super) fn arguments(method: &Method) -> TokenStream {
+    let types = method.arguments().map(|param| match &param.kind {
+        ParamKind::Shared(ty) | ParamKind::Kept(ty) => {
+            let inner = inferred(ty);
+            quote_spanned!(ty.span()=> ::nowire::macro_support::Lent<'_, #inner>)
+        }
+        ParamKind::Value(ty) => inferred(ty).to_token_stream(),
+        _ => TokenStream::new(),
+    });
+    quote!((#(#types,)*))
+}
+
+/// What a good call answers.
+pub(super) fn reply(returns: &Returns) -> TokenStream {
+    match returns {
+        Returns::Value(ty) | Returns::Result { ok: Some(ty), .. } => received(ty).to_token_stream(),
+        Returns::Unit | Returns::Result { ok: None, .. } => quote!(()),
+    }
+}
+
+/// What a call answers that the handler refuses.
+pub(super) fn error(returns: &Returns) -> TokenStream {
+    match returns {
+        Returns::Result { error, .. } => received(error).to_token_stream(),
+        Returns::Unit | Returns::Value(_) => quote!(::nowire::macro_support::Never),
+    }
+}
+
+/// The items of the stream of requests, if there is one.
+pub(super) fn requests(method: &Method) -> Option<Type> {
+    method.params.iter().find_map(|param| match &param.kind {
+        ParamKind::Requests(ty) => Some(received(ty)),
+        _ => None,
+    })
+}
+
+/// The items of the stream of replies, if there is one.
+pub(super) fn replies(method: &Method) -> Option<Type> {
+    method.params.iter().find_map(|param| match &param.kind {
+        ParamKind::Replies(ty) => Some(received(ty)),
+        _ => None,
+    })
+}
