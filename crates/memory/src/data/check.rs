@@ -1,7 +1,6 @@
 //! The check of what arrived, before anybody sees a reference to it.
 use std::any::{self, Any};
 use std::fmt;
-use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -110,6 +109,12 @@ impl Checker<'_> {
     ) -> Result<(), Refused> {
         // SAFETY: as the caller says.
         let Some(offset) = (unsafe { self.claim::<T>(at, count) })? else {
+            if size_of::<T>() == 0 && count > 0 {
+                // Without a size there is nothing to read, but there may be no
+                // such value.
+                // SAFETY: no bytes are needed, and the pointer is aligned.
+                unsafe { T::check(self, NonNull::dangling().as_ptr()) }?;
+            }
             return Ok(());
         };
         if T::POINTERS {
@@ -340,11 +345,9 @@ fn is_short_ascii(text: &[u8]) -> bool {
     all & HIGH == 0
 }
 
-/// A checked value of at most 32 bytes, that may point into memory somebody
-/// else keeps.
+/// A checked value that may point into memory somebody else keeps.
 pub(crate) struct Root<T> {
-    words: MaybeUninit<[u64; 4]>,
-    value: PhantomData<T>,
+    value: MaybeUninit<T>,
 }
 
 impl<T: Shared> Root<T> {
@@ -355,15 +358,18 @@ impl<T: Shared> Root<T> {
     #[inline]
     pub(crate) unsafe fn get(&self) -> &T::At<'_> {
         // SAFETY: the value was checked, and is of the same type but for lifetimes.
-        unsafe { &*self.words.as_ptr().cast() }
+        unsafe { &*self.value.as_ptr().cast() }
     }
 }
 
-/// Checks that `inline` is a `T`, and everything it points to lies in `region`
+/// Checks that `words` begin with a `T`, and everything it points to lies in `region`
 /// and is what it should be.
 ///
 /// # Errors
 /// What was wrong first.
+///
+/// # Panics
+/// If there are too few words for a `T`: see [`root_words`](super::root_words).
 ///
 /// # Safety
 /// The region is page-aligned and readable for all its bytes, which do not
@@ -371,24 +377,28 @@ impl<T: Shared> Root<T> {
 /// address claimed, and if it is, it is the caller's to write.
 #[inline]
 pub(crate) unsafe fn check<T: Shared>(
-    inline: [u64; 4],
+    words: &[u64],
     region: Option<Region>,
     buffers: &mut CheckBuffers,
 ) -> Result<Root<T>, Flaw> {
-    const {
-        assert!(
-            size_of::<T>() <= size_of::<[u64; 4]>() && align_of::<T>() <= align_of::<u64>(),
-            "this type is too large to travel in a message: pass a Ptr to it"
+    assert!(
+        size_of_val(words) >= size_of::<T>(),
+        "words of another type"
+    );
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the value is as large and ours, and the words are long enough.
+    unsafe {
+        ptr::copy_nonoverlapping(
+            words.as_ptr().cast::<u8>(),
+            value.as_mut_ptr().cast(),
+            size_of::<T>(),
         );
     }
-    let mut root = Root {
-        words: MaybeUninit::new(inline),
-        value: PhantomData,
-    };
+    let mut root = Root { value };
     if T::PLAIN {
         return Ok(root);
     }
-    let at = root.words.as_mut_ptr();
+    let at = root.value.as_mut_ptr();
     let region = region.unwrap_or(Region {
         claimed: 0,
         here: NonNull::dangling(),
@@ -414,8 +424,8 @@ pub(crate) unsafe fn check<T: Shared>(
         pending: &mut buffers.pending,
         flaw: None,
     };
-    // SAFETY: the words are large enough and aligned, and ours to write.
-    let checked = unsafe { T::check(&mut checker, at.cast()) };
+    // SAFETY: the value is initialised as bytes and aligned, and ours to write.
+    let checked = unsafe { T::check(&mut checker, at) };
     match checked.and_then(|()| checker.finish()) {
         Ok(()) => Ok(root),
         Err(Refused(())) => Err(checker.flaw.expect("who refuses gives the reason")),
@@ -484,7 +494,7 @@ pub fn check_copy<T: Shared>(
         writable: true,
     };
     // SAFETY: the memory is new and private, and page-aligned.
-    let root = unsafe { check::<T>(inline, Some(region), &mut CheckBuffers::default()) }?;
+    let root = unsafe { check::<T>(&inline, Some(region), &mut CheckBuffers::default()) }?;
     // SAFETY: nobody else knows the memory.
     Ok(unsafe { Checked::new(root, Some(Arc::new(memory))) })
 }

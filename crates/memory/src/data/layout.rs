@@ -198,14 +198,14 @@ impl Schema {
         })
     }
 
-    /// Describes a generic type of one argument by a single line.
+    /// Describes a generic type by a single line.
     pub(super) fn wrapper<T: Shared>(
         &mut self,
         name: &str,
-        argument: Describe,
+        arguments: &[Describe],
         shape: &str,
     ) -> String {
-        self.describe::<T>(name, &[argument], shape, |_| String::new())
+        self.describe::<T>(name, arguments, shape, |_| String::new())
     }
 
     fn describe<T: Shared>(
@@ -216,12 +216,14 @@ impl Schema {
         body: impl FnOnce(&mut Self) -> String,
     ) -> String {
         let identity = any::type_name::<T>();
-        // A recursive type meets itself here, so arguments come second: they
-        // may lead back to it.
-        if let Some(known) = self.types.iter().find(|known| known.identity == identity) {
-            return known.name.clone();
+        if let Some(name) = self.known(identity) {
+            return name;
         }
         let arguments: Vec<String> = arguments.iter().map(|argument| argument(self)).collect();
+        // A type may be part of what its own arguments point to.
+        if let Some(name) = self.known(identity) {
+            return name;
+        }
         let mut name = match (name, arguments.as_slice()) {
             ("", arguments) => format!("({})", arguments.join(", ")),
             (name, []) => name.to_owned(),
@@ -247,6 +249,12 @@ impl Schema {
             described.text = format!("{name}: {kind}, {bytes} bytes, align {align}\n{body}");
         }
         name
+    }
+
+    /// The name of a type that is described, or is being described.
+    fn known(&self, identity: &str) -> Option<String> {
+        let known = self.types.iter().find(|known| known.identity == identity)?;
+        Some(known.name.clone())
     }
 }
 

@@ -60,8 +60,13 @@
 
 mod check;
 mod compound;
+mod entry;
 mod flaw;
+mod hash;
+mod hash_map;
 mod layout;
+mod map;
+mod never;
 mod niche;
 mod option;
 mod plain;
@@ -72,13 +77,18 @@ mod scope;
 pub use check::{CheckBuffers, Checked, Checker, check_copy};
 #[allow(unused_imports, reason = "for the heaps")]
 pub(crate) use check::{Region, Root, check};
+pub use entry::Entries;
 pub use flaw::{Flaw, Place, Refused};
+pub use hash_map::HashMap;
 pub use layout::{Describe, Fields, Layout, Schema, Variants};
+pub use map::Map;
+pub use never::Never;
 pub use niche::Niches;
-pub use pointer::{Ptr, Slice, Str};
+pub use pointer::{Lent, Ptr, Slice, Str};
 #[allow(unused_imports, reason = "for the heaps")]
 pub(crate) use private::PrivateMemory;
-pub use scope::{Bounds, Scope, ScopeError, inline};
+pub(crate) use scope::HEADER_BYTES;
+pub use scope::{Bounds, Scope, ScopeError, inline, root_words, write_root};
 
 use std::mem::{self, MaybeUninit};
 

@@ -48,7 +48,6 @@ unsafe impl<T: Shared> Shared for Option<T> {
                 // SAFETY: all before the value is the tag.
                 match unsafe { read_tag(at.cast(), value) } {
                     0 => Ok(()),
-                    1 if size_of::<T>() == 0 => Ok(()),
                     1 => {
                         // SAFETY: the value lies within the option.
                         let place = unsafe { at.byte_add(value) };
@@ -113,7 +112,7 @@ unsafe impl<T: Shared> Shared for Option<T> {
             } => format!("None is {none:#x} in {bytes} bytes at {offset}"),
             OptionShape::Tagged { value } => format!("value at {value}"),
         };
-        schema.wrapper::<Self>("Option", T::describe, &shape)
+        schema.wrapper::<Self>("Option", &[T::describe], &shape)
     }
 }
 

@@ -50,12 +50,101 @@ impl<T> Ptr<'_, T> {
     }
 }
 
+impl<'s, T: Shared> Ptr<'s, T> {
+    /// Gives the value away in a call: nothing changes it any more.
+    #[must_use]
+    #[inline]
+    pub fn give(self) -> Lent<'s, T> {
+        Lent {
+            address: self.address,
+            lent: PhantomData,
+        }
+    }
+}
+
 impl<T: Shared> Ptr<'_, T> {
     /// Puts another value in the place of the present one.
+    ///
+    /// # Safety
+    /// Nobody but the holder of this pointer reads the place.
     #[inline]
-    pub fn set(&mut self, value: T) {
+    pub(super) unsafe fn put(&mut self, value: T) {
         // SAFETY: rule 3: the place is ours alone, and holds a T.
         unsafe { super::put(value, self.address.as_ptr()) };
+    }
+
+    /// Lends the value for a call.
+    #[must_use]
+    #[inline]
+    pub fn lend(&self) -> Lent<'_, T> {
+        Lent {
+            address: self.address,
+            lent: PhantomData,
+        }
+    }
+}
+
+/// A value that a [`Ptr`] owns, lent for a call: as an argument it is what a
+/// `Ptr` is, but nothing can be changed through it.
+#[repr(transparent)]
+pub struct Lent<'s, T> {
+    address: NonNull<T>,
+    lent: PhantomData<(&'s (), T)>,
+}
+
+// SAFETY: it is a shared reference.
+unsafe impl<T: Sync> Send for Lent<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Lent<'_, T> {}
+
+impl<T> Deref for Lent<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the owner is borrowed for as long as this lives.
+        unsafe { self.address.as_ref() }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Lent<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+// SAFETY: one pointer, checked to lie in the scope and to be the only one there.
+unsafe impl<T: Shared> Shared for Lent<'_, T> {
+    type At<'a> = Lent<'a, T::At<'a>>;
+
+    const DENSE: bool = true;
+    const PLAIN: bool = false;
+    const POINTERS: bool = true;
+    const SAMPLE: MaybeUninit<Self> = MaybeUninit::new(Self {
+        address: NonNull::dangling(),
+        lent: PhantomData,
+    });
+    const NICHES: Niches = Niches::whole(size_of::<Self>());
+
+    #[inline]
+    unsafe fn check(checker: &mut Checker<'_>, at: *mut Self) -> Result<(), Refused> {
+        // SAFETY: `at` is readable, says the caller.
+        unsafe { checker.follow::<T>(at.cast(), 1) }
+    }
+
+    #[inline]
+    unsafe fn write(&self, into: *mut Self) {
+        // SAFETY: `into` is writable, says the caller, and there is no padding.
+        unsafe { ptr::copy_nonoverlapping(self, into, 1) };
+    }
+
+    #[inline]
+    fn lies_in(&self, bounds: &Bounds) -> bool {
+        size_of::<T>() == 0 || bounds.contain(self.address.as_ptr().addr())
+    }
+
+    fn describe(schema: &mut Schema) -> String {
+        Ptr::<T>::describe(schema)
     }
 }
 

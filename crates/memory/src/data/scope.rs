@@ -2,7 +2,6 @@
 use std::any::{self, Any};
 use std::cell::Cell;
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
@@ -37,6 +36,17 @@ pub enum ScopeError {
     OtherScope {
         /// The type of the value.
         type_name: &'static str,
+    },
+    /// What was built here may still be read by the peer: by a call that was
+    /// given up, or because it keeps it. Take another scope.
+    #[error("the peer may still be reading this scope: take another")]
+    Held,
+    /// Too many keys of a hashed map have like hashes. Take a
+    /// [`Map`](super::Map), which does not mind.
+    #[error("too many of {keys} keys have like hashes")]
+    Collisions {
+        /// How many keys there are.
+        keys: usize,
     },
 }
 
@@ -76,14 +86,22 @@ pub struct Scope {
     base: NonNull<u8>,
     capacity_bytes: usize,
     used_bytes: Cell<usize>,
+    /// The first bytes, in which the scope says how many are used.
+    header_bytes: usize,
     keep: Arc<dyn Any + Send + Sync>,
 }
+
+/// What a scope in a heap has in front of its data: a word with the number of
+/// bytes used, for the heap's owner alone, and one that keeps what follows
+/// aligned.
+pub(crate) const HEADER_BYTES: usize = 16;
 
 // SAFETY: rule 1: the memory is the scope's alone, whichever thread has it.
 unsafe impl Send for Scope {}
 
 impl Scope {
-    /// A scope over memory that belongs to somebody.
+    /// A scope over memory that belongs to somebody. Its first word is what
+    /// [`used_bytes`](Self::used_bytes) says.
     ///
     /// # Safety
     /// `base` is page-aligned; `capacity_bytes` bytes from there on are
@@ -95,11 +113,23 @@ impl Scope {
         keep: Arc<dyn Any + Send + Sync>,
     ) -> Self {
         debug_assert!(base.as_ptr().addr().is_multiple_of(PAGE_BYTES));
-        Self {
+        let scope = Self {
             base,
             capacity_bytes,
             used_bytes: Cell::new(0),
+            header_bytes: HEADER_BYTES,
             keep,
+        };
+        scope.use_up_to(HEADER_BYTES);
+        scope
+    }
+
+    #[inline]
+    fn use_up_to(&self, bytes: usize) {
+        self.used_bytes.set(bytes);
+        if self.header_bytes > 0 {
+            // SAFETY: rule 1: the header is given out to nobody, and aligned.
+            unsafe { self.base.cast::<u64>().write(bytes as u64) };
         }
     }
 
@@ -113,8 +143,13 @@ impl Scope {
         let memory = PrivateMemory::new(capacity_bytes);
         let base = memory.base();
         let capacity_bytes = memory.capacity_bytes();
-        // SAFETY: the memory was just made, zeroed, for this scope alone.
-        unsafe { Self::over(base, capacity_bytes, Arc::new(memory)) }
+        Self {
+            base,
+            capacity_bytes,
+            used_bytes: Cell::new(0),
+            header_bytes: 0,
+            keep: Arc::new(memory),
+        }
     }
 
     /// Moves `value` into the scope.
@@ -240,9 +275,52 @@ impl Scope {
 
     /// Takes all room back. Nothing that was built here is alive, says the
     /// borrow checker.
+    ///
+    /// # Errors
+    /// [`ScopeError::Held`].
     #[inline]
-    pub fn reset(&mut self) {
-        self.used_bytes.set(0);
+    pub fn reset(&mut self) -> Result<(), ScopeError> {
+        self.own_alone()?;
+        self.use_up_to(self.header_bytes);
+        Ok(())
+    }
+
+    /// Puts another value in the place of the one at `at`.
+    ///
+    /// # Errors
+    /// [`ScopeError::Held`], or [`ScopeError::OtherScope`] if `at` or the value
+    /// points out of this scope.
+    #[inline]
+    pub fn set<'s, T: Shared + 's>(
+        &'s self,
+        at: &mut Ptr<'s, T>,
+        value: T,
+    ) -> Result<(), ScopeError> {
+        self.own(at)?;
+        self.own(&value)?;
+        self.own_alone()?;
+        // SAFETY: rule 3: the place is that of the one pointer to it, which is
+        // borrowed mutably, and nobody else reads this memory.
+        unsafe { at.put(value) };
+        Ok(())
+    }
+
+    /// Whether everything the value points to, itself not followed, lies here.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn holds<T: Shared>(&self, value: &T) -> bool {
+        !T::POINTERS || value.lies_in(&self.bounds())
+    }
+
+    /// Calls that were given up and objects that are kept read the memory without
+    /// the borrow checker knowing; each has a share in the keep.
+    #[inline]
+    fn own_alone(&self) -> Result<(), ScopeError> {
+        if Arc::strong_count(&self.keep) == 1 {
+            Ok(())
+        } else {
+            Err(ScopeError::Held)
+        }
     }
 
     /// What keeps the memory alive.
@@ -336,13 +414,13 @@ impl Scope {
             // SAFETY: as above; every grain is aligned for a u64.
             unsafe { last.cast::<u64>().write(0) };
         }
-        self.used_bytes.set(end);
+        self.use_up_to(end);
         // SAFETY: the start lies within the capacity.
         Ok(unsafe { self.base.add(start) }.cast())
     }
 
     #[cold]
-    fn full(&self, needed_bytes: usize) -> ScopeError {
+    pub(super) fn full(&self, needed_bytes: usize) -> ScopeError {
         ScopeError::Full {
             needed_bytes,
             free_bytes: self.capacity_bytes - self.used_bytes.get(),
@@ -360,21 +438,42 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// The bytes of `value` as they travel in a message, padding zeroed. They own
-/// nothing: the scope of what `value` points to must outlive their use.
+/// How many words the bytes of a `T` take in a message.
+#[doc(hidden)]
+#[must_use]
+pub const fn root_words<T>() -> usize {
+    size_of::<T>().div_ceil(size_of::<u64>())
+}
+
+/// Writes the bytes of `value` as they travel in a message, padding zeroed. They
+/// own nothing: the scope of what `value` points to must outlive their use.
+///
+/// # Panics
+/// If there are fewer than [`root_words`].
+#[doc(hidden)]
+#[inline]
+pub fn write_root<T: Shared>(value: &T, words: &mut [u64]) {
+    const {
+        assert!(
+            align_of::<T>() <= align_of::<u64>(),
+            "a type aligned to more than 8 bytes does not travel by value: pass a Ptr to it"
+        );
+    }
+    assert!(size_of_val(words) >= size_of::<T>(), "too few words");
+    words.fill(0);
+    // SAFETY: the words are zero, long enough and aligned.
+    unsafe { value.write(words.as_mut_ptr().cast()) };
+}
+
+/// [`write_root`] for a value of at most 32 bytes.
+///
+/// # Panics
+/// If it has more.
 #[doc(hidden)]
 #[must_use]
 #[inline]
 pub fn inline<T: Shared>(value: &T) -> [u64; 4] {
-    const {
-        assert!(
-            size_of::<T>() <= size_of::<[u64; 4]>() && align_of::<T>() <= align_of::<u64>(),
-            "this type is too large to travel in a message: build it in a scope"
-        );
-    }
-    let mut words = MaybeUninit::new([0_u64; 4]);
-    // SAFETY: the words are zero, large enough and aligned.
-    unsafe { value.write(words.as_mut_ptr().cast()) };
-    // SAFETY: they were initialised, and written over with initialised bytes.
-    unsafe { words.assume_init() }
+    let mut words = [0; 4];
+    write_root(value, &mut words);
+    words
 }
