@@ -91,10 +91,10 @@ pub(super) enum OptionShape {
     Niche {
         /// Where the field is.
         offset: usize,
-        /// How long it is; at most 8.
+        /// How long it is; at most 16.
         bytes: usize,
         /// What it is in `None`, little-endian.
-        none: u64,
+        none: u128,
     },
 }
 
@@ -194,7 +194,7 @@ impl<T: Shared> ShapeOf<T> {
                 bytes,
                 none: number,
             } => {
-                assert!(bytes <= 8);
+                assert!(bytes <= 16);
                 // SAFETY: a niche lies within its type.
                 let into = unsafe { none.as_mut_ptr().byte_add(offset) };
                 write_number(into.cast(), bytes, number);
@@ -204,9 +204,9 @@ impl<T: Shared> ShapeOf<T> {
     }
 }
 
-/// Reads `bytes` initialised bytes, at most 8, little-endian.
-const fn read_number(from: *const u8, bytes: usize) -> u64 {
-    assert!(bytes <= 8);
+/// Reads `bytes` initialised bytes, at most 16, little-endian.
+const fn read_number(from: *const u8, bytes: usize) -> u128 {
+    assert!(bytes <= 16);
     let mut number = 0;
     let mut index = 0;
     while index < bytes {
@@ -214,17 +214,17 @@ const fn read_number(from: *const u8, bytes: usize) -> u64 {
         let place = unsafe { from.add(index) };
         // SAFETY: as above.
         let byte = unsafe { place.read() };
-        number |= (byte as u64) << (8 * index);
+        number |= (byte as u128) << (8 * index);
         index += 1;
     }
     number
 }
 
 /// Writes `bytes` bytes, little-endian.
-const fn write_number(into: *mut u8, bytes: usize, number: u64) {
+const fn write_number(into: *mut u8, bytes: usize, number: u128) {
     let mut index = 0;
     while index < bytes {
-        let byte = if index < 8 {
+        let byte = if index < 16 {
             (number >> (8 * index)) as u8
         } else {
             0

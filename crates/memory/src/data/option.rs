@@ -38,7 +38,7 @@ unsafe impl<T: Shared> Shared for Option<T> {
                 // SAFETY: the niche lies within the option.
                 let niche = unsafe { at.byte_add(offset) };
                 // SAFETY: as the caller says.
-                if unsafe { read_bytes(niche.cast(), bytes) } == none {
+                if unsafe { read_niche(niche.cast(), bytes) } == none {
                     return Ok(());
                 }
                 // SAFETY: the value begins where the option does.
@@ -116,12 +116,45 @@ unsafe impl<T: Shared> Shared for Option<T> {
     }
 }
 
-/// Reads a niche of at most 8 bytes.
+/// Reads a niche of at most 16 bytes.
 ///
 /// # Safety
 /// So many bytes are readable at `at`.
 #[inline]
-unsafe fn read_bytes(at: *const u8, bytes: usize) -> u64 {
+unsafe fn read_niche(at: *const u8, bytes: usize) -> u128 {
+    if bytes == 16 {
+        // SAFETY: as the caller says.
+        return unsafe { at.cast::<u128>().read_unaligned() }.to_le();
+    }
+    // SAFETY: as the caller says; no other niche is longer.
+    unsafe { read_number(at, bytes) }.into()
+}
+
+/// Reads a tag; one that is too large for a number is `u64::MAX`.
+///
+/// # Safety
+/// So many bytes are readable at `at`.
+#[inline]
+unsafe fn read_tag(at: *const u8, bytes: usize) -> u64 {
+    // SAFETY: as the caller says.
+    let tag = unsafe { read_number(at, bytes.min(8)) };
+    for index in 8..bytes {
+        // SAFETY: as the caller says.
+        let place = unsafe { at.add(index) };
+        // SAFETY: as the caller says.
+        if unsafe { place.read() } != 0 {
+            return u64::MAX;
+        }
+    }
+    tag
+}
+
+/// Reads at most 8 bytes, little-endian.
+///
+/// # Safety
+/// So many bytes are readable at `at`.
+#[inline]
+unsafe fn read_number(at: *const u8, bytes: usize) -> u64 {
     match bytes {
         // SAFETY: as the caller says.
         1 => unsafe { at.read() }.into(),
@@ -142,23 +175,4 @@ unsafe fn read_bytes(at: *const u8, bytes: usize) -> u64 {
             u64::from_le_bytes(number)
         }
     }
-}
-
-/// Reads a tag; one that is too large for a number is `u64::MAX`.
-///
-/// # Safety
-/// So many bytes are readable at `at`.
-#[inline]
-unsafe fn read_tag(at: *const u8, bytes: usize) -> u64 {
-    // SAFETY: as the caller says.
-    let tag = unsafe { read_bytes(at, bytes.min(8)) };
-    for index in 8..bytes {
-        // SAFETY: as the caller says.
-        let place = unsafe { at.add(index) };
-        // SAFETY: as the caller says.
-        if unsafe { place.read() } != 0 {
-            return u64::MAX;
-        }
-    }
-    tag
 }
