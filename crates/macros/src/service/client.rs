@@ -143,7 +143,8 @@ fn call(method: &Method, number: u16) -> TokenStream {
     }
 }
 
-/// A method that is awaited.
+/// A method that is awaited; no `async fn`, whose parameters may not leave a
+/// lifetime out.
 fn call_async(method: &Method, number: u16) -> TokenStream {
     let (name, docs) = (&method.name, &method.docs);
     let params = params(method, None);
@@ -152,8 +153,11 @@ fn call_async(method: &Method, number: u16) -> TokenStream {
     let unit = dropped(&method.returns);
     quote! {
         #(#docs)*
-        pub async fn #name(&self, #(#params),*) -> #output {
-            #made .await #unit
+        pub fn #name(
+            &self,
+            #(#params),*
+        ) -> impl ::core::future::Future<Output = #output> {
+            async move { #made .await #unit }
         }
     }
 }
@@ -217,8 +221,8 @@ fn params(method: &Method, lifetime: Option<TokenStream>) -> Vec<TokenStream> {
                     quote!(#name: &#lifetime ::nowire::Ptr<'_, #ty>)
                 }
                 ParamKind::Kept(ty) => {
-                    let ty = types::inferred(ty);
                     let lifetime = lifetime.clone().unwrap_or_else(|| quote!('_));
+                    let ty = types::within(ty, &lifetime.to_string());
                     quote!(#name: ::nowire::Ptr<#lifetime, #ty>)
                 }
                 ParamKind::Value(ty) => {
@@ -237,6 +241,7 @@ fn lent(method: &Method) -> TokenStream {
         let name = &param.name;
         match &param.kind {
             ParamKind::Value(_) => name.to_token_stream(),
+            ParamKind::Kept(_) => quote!(#name.give()),
             _ => quote!(#name.lend()),
         }
     });

@@ -9,7 +9,7 @@ use syn::{Lifetime, Type};
 use super::model::{Method, ParamKind, Returns};
 
 /// `ty` with every lifetime that it names replaced by `lifetime`.
-fn within(ty: &Type, lifetime: &str) -> Type {
+pub(super) fn within(ty: &Type, lifetime: &str) -> Type {
     struct Rename<'l>(&'l str);
 
     impl VisitMut for Rename<'_> {
