@@ -275,6 +275,16 @@ impl ReadMemory for OwnedSegment {
     fn copy_out(&self, offset: usize, into: &mut [u8]) {
         self.mapping.readable().copy_out(offset, into);
     }
+
+    #[inline]
+    fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
+        self.mapping.readable().load_words(offset)
+    }
+
+    #[inline]
+    fn prefetch(&self, offset: usize) {
+        self.mapping.readable().prefetch(offset);
+    }
 }
 
 impl WriteMemory for OwnedSegment {
@@ -286,6 +296,11 @@ impl WriteMemory for OwnedSegment {
     #[inline]
     fn copy_in(&self, offset: usize, from: &[u8]) {
         self.mapping.copy_in(offset, from);
+    }
+
+    #[inline]
+    fn store_words<const N: usize>(&self, offset: usize, words: [u64; N]) {
+        self.mapping.store_words(offset, words);
     }
 }
 
@@ -302,5 +317,15 @@ impl ReadMemory for PeerSegment {
     #[inline]
     fn copy_out(&self, offset: usize, into: &mut [u8]) {
         self.mapping.copy_out(offset, into);
+    }
+
+    #[inline]
+    fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
+        self.mapping.load_words(offset)
+    }
+
+    #[inline]
+    fn prefetch(&self, offset: usize) {
+        self.mapping.prefetch(offset);
     }
 }

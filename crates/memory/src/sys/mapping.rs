@@ -63,6 +63,27 @@ impl Mapping {
     }
 
     #[inline]
+    pub(crate) fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
+        self.words(offset)
+            .each_ref()
+            .map(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// Asks for the cache line at `offset`; nothing happens where there is none.
+    #[inline]
+    pub(crate) fn prefetch(&self, offset: usize) {
+        let line = self.base.as_ptr().wrapping_add(offset);
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a prefetch is a hint that never faults, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
+    }
+
+    #[inline]
     pub(crate) fn copy_out(&self, offset: usize, into: &mut [u8]) {
         let from = self.range(offset, into.len());
         // SAFETY: rules 1 and 3: `from` is mapped for `into.len()` bytes; by
@@ -88,6 +109,15 @@ impl Mapping {
         // SAFETY: rules 1 and 3: mapped as long as `self` lives; aligned, as the
         // mapping begins at a page; accessed atomically by everybody (rule 2).
         unsafe { AtomicU64::from_ptr(word) }
+    }
+
+    #[inline]
+    fn words<const N: usize>(&self, offset: usize) -> &[AtomicU64; N] {
+        assert!(offset.is_multiple_of(8), "words at odd offset {offset}");
+        let words = self.range(offset, size_of::<[u64; N]>());
+        // SAFETY: rules 1 and 3: mapped as long as `self` lives; aligned, as the
+        // mapping begins at a page; accessed atomically by everybody (rule 2).
+        unsafe { &*words.cast::<[AtomicU64; N]>() }
     }
 }
 
@@ -117,6 +147,13 @@ impl WritableMapping {
     #[inline]
     pub(crate) fn store(&self, offset: usize, value: u64, order: Ordering) {
         self.0.word(offset).store(value, order);
+    }
+
+    #[inline]
+    pub(crate) fn store_words<const N: usize>(&self, offset: usize, values: [u64; N]) {
+        for (word, value) in self.0.words::<N>(offset).iter().zip(values) {
+            word.store(value, Ordering::Relaxed);
+        }
     }
 
     #[inline]
