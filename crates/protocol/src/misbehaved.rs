@@ -114,6 +114,18 @@ pub enum PeerMisbehaved {
     /// A header block that cannot be read.
     #[error("header block: {0}")]
     Head(#[from] crate::head::HeadError),
+    /// Something about a segment of its heap that cannot be.
+    #[error("its heap: {0}")]
+    Heap(String),
+    /// A value that is not what it must be.
+    #[error("what it passed is not what it must be: {0}")]
+    Data(String),
+    /// It gives back a scope that it does not hold.
+    #[error("release of the scope at page {page}, which it does not hold")]
+    Release {
+        /// First page of the alleged scope.
+        page: u32,
+    },
     /// The doorbell rang again and again with nothing behind it.
     #[error("doorbell rung {0} times with nothing sent")]
     DoorbellStorm(u32),

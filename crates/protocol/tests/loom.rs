@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering as StdOrdering};
 use loom::sync::{Arc, Notify};
 use loom::thread;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::{Frame, StreamId};
+use nowire_protocol::frame::{Frame, Message, MessageKind, StreamId};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::memory::PrivateMemory;
 use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
@@ -127,6 +127,58 @@ fn a_payload_is_whole_when_its_stamp_is_seen() {
         }
         sending.join().expect("no panic");
     });
+}
+
+#[test]
+fn a_call_is_whole_when_its_stamp_is_seen_also_where_another_lay() {
+    exhaust("ring of 1 slot, 2 calls", || {
+        let geometry = Geometry::for_model(1, 0);
+        let Outboxes {
+            producer: out,
+            consumer: own,
+        } = outboxes(geometry);
+        let (peer, acknowledged) = (Arc::clone(&out), Arc::clone(&own));
+        let sending = thread::spawn(move || {
+            let mut producer = Producer::new(geometry);
+            for number in 1..=2 {
+                while !producer
+                    .push_message(&*out, &*acknowledged, MessageKind::Call, &call(number))
+                    .expect("an honest peer")
+                {
+                    thread::yield_now();
+                }
+            }
+        });
+        let mut consumer = Consumer::new(geometry);
+        for number in 1..=2 {
+            let frame = loop {
+                match consumer.peek(&*peer).expect("an honest peer") {
+                    Some(frame) => break frame,
+                    None => thread::yield_now(),
+                }
+            };
+            assert_eq!(frame, Frame::Call(call(number)));
+            consumer.advance(&*own, 0);
+            consumer.publish(&*own);
+        }
+        sending.join().expect("no panic");
+    });
+}
+
+/// A call with its number in every word.
+fn call(number: u32) -> Message {
+    Message {
+        stream: StreamId {
+            index: number,
+            call: number,
+        },
+        flags: Message::AHEAD,
+        code: number as u16,
+        timeout_us: number,
+        page: number,
+        bytes: number,
+        inline: [u64::from(number); 4],
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Native {
 }
 
 fn native() -> impl Strategy<Value = Native> {
-    let both = Message::BOXED | Message::METADATA | Message::ITEM;
+    let both = Message::AHEAD | Message::ITEM;
     let message = (
         any::<[u32; 5]>(),
         any::<u16>(),

@@ -42,7 +42,7 @@ impl MessageKind {
     }
 
     const fn flags(self) -> u8 {
-        let both = Message::BOXED | Message::METADATA | Message::ITEM;
+        let both = Message::AHEAD | Message::ITEM;
         match self {
             Self::Call => both | Message::END,
             Self::Reply => both | Message::KEPT | Message::FAILED,
@@ -52,14 +52,14 @@ impl MessageKind {
 
 /// One value on its way: a call or a reply, or an item of one of them.
 ///
-/// The value's root lies in `inline` or in the scope, and what the root points to
-/// in the scope: the `bytes` bytes from page `page` on of its sender's heap.
+/// The value's root lies in `inline` or in the parts frame before, and what the
+/// root points to in the scope: the `bytes` bytes from page `page` on of its sender's heap.
 /// Nothing of that is checked when the frame is read, apart from the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The call.
     pub stream: StreamId,
-    /// [`BOXED`](Self::BOXED) and the like.
+    /// [`AHEAD`](Self::AHEAD) and the like.
     pub flags: u8,
     /// Of a call: which method, as the two sides agreed on when they met. Of a
     /// reply: its status.
@@ -70,15 +70,14 @@ pub struct Message {
     pub page: u32,
     /// Bytes of the scope that are in use; 0 if there is no scope.
     pub bytes: u32,
-    /// The root, or a pointer to it; zeros behind it.
+    /// The root, and zeros behind it.
     pub inline: [u64; 4],
 }
 
 impl Message {
-    /// Flag: `inline` holds a pointer to the value instead of the value.
-    pub const BOXED: u8 = 1;
-    /// Flag: the last 16 bytes of `inline` are a slice of metadata entries.
-    pub const METADATA: u8 = 2;
+    /// Flag: the root does not lie in `inline` but came in the parts frame just
+    /// before, as its data; the header block of that frame is metadata.
+    pub const AHEAD: u8 = 1;
     /// Flag: one item of a stream; others, or the reply, follow.
     pub const ITEM: u8 = 4;
     /// Flag of a reply: the scope of the call is held until it is released.

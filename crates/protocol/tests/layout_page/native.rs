@@ -23,7 +23,7 @@ pub(crate) fn slot() -> String {
     };
     let message = Message {
         stream: STREAM,
-        flags: Message::BOXED,
+        flags: Message::AHEAD,
         code: 0x4142,
         timeout_us: 0,
         page: 0x1112_1314,
@@ -95,7 +95,7 @@ pub(crate) fn example() -> String {
     let mut producer = Producer::new(pair.geometry);
     let call = Message {
         stream: StreamId { index: 5, call: 9 },
-        flags: Message::BOXED,
+        flags: Message::AHEAD,
         code: 3,
         timeout_us: 250_000,
         page: 16,
@@ -106,7 +106,7 @@ pub(crate) fn example() -> String {
     dump(
         &pair.slot(0),
         [
-            "stamp 1, kind 6, flags BOXED, method 3; index 5, call 9",
+            "stamp 1, kind 6, flags AHEAD, method 3; index 5, call 9",
             "timeout 250000 µs; page 16, 200 bytes",
             "the value is at 0x100000010020, 32 bytes behind the start of page 16",
             "",
@@ -132,10 +132,7 @@ fn what_the_page_says_of_native_frames_is_refused() {
         }
         words
     };
-    for (kind, flags) in [
-        (KIND_CALL, 1 | 2 | 4 | 32),
-        (KIND_REPLY, 1 | 2 | 4 | 8 | 16),
-    ] {
+    for (kind, flags) in [(KIND_CALL, 1 | 4 | 32), (KIND_REPLY, 1 | 4 | 8 | 16)] {
         for bit in 0..8 {
             let flag = 1 << bit;
             let allowed = read(kind, flag, 0, zeros).is_ok();

@@ -199,16 +199,10 @@ pub(crate) fn flags() -> String {
             "this answers the ping with this token",
         ),
         flag(
-            Message::BOXED,
-            "BOXED",
+            Message::AHEAD,
+            "AHEAD",
             "call, reply",
-            "inline begins with a pointer to the value, instead of the value",
-        ),
-        flag(
-            Message::METADATA,
-            "METADATA",
-            "call, reply",
-            "the last 16 bytes of inline are a slice of metadata",
+            "the value came in the parts frame just before, with metadata",
         ),
         flag(
             Message::ITEM,
