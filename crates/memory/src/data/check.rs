@@ -432,6 +432,22 @@ pub(crate) unsafe fn check<T: Shared>(
     }
 }
 
+/// The `T` with which `words` begin, which points to nothing.
+///
+/// # Errors
+/// If it is no `T`.
+///
+/// # Panics
+/// If there are too few words for a `T`: see [`root_words`](super::root_words).
+#[doc(hidden)]
+pub fn plain_root<T: Shared>(words: &[u64]) -> Result<T, Flaw> {
+    const { assert!(!T::POINTERS, "the type points to something") }
+    // SAFETY: there is no region.
+    let root = unsafe { check::<T>(words, None, &mut CheckBuffers::default()) }?;
+    // SAFETY: it was checked to be a T, and points to nothing.
+    Ok(unsafe { root.value.assume_init() })
+}
+
 /// Data that was checked, and what keeps it where it is.
 pub struct Checked<T> {
     root: Root<T>,

@@ -74,7 +74,7 @@ mod pointer;
 mod private;
 mod scope;
 
-pub use check::{CheckBuffers, Checked, Checker, check_copy};
+pub use check::{CheckBuffers, Checked, Checker, check_copy, plain_root};
 #[allow(unused_imports, reason = "for the heaps")]
 pub(crate) use check::{Region, Root, check};
 pub use entry::Entries;
@@ -87,8 +87,8 @@ pub use niche::Niches;
 pub use pointer::{Lent, Ptr, Slice, Str};
 #[allow(unused_imports, reason = "for the heaps")]
 pub(crate) use private::PrivateMemory;
-pub(crate) use scope::HEADER_BYTES;
-pub use scope::{Bounds, Scope, ScopeError, inline, root_words, write_root};
+pub(crate) use scope::{HEADER_BYTES, points_into};
+pub use scope::{Bounds, Scope, ScopeError, first_address, inline, root_words, write_root};
 
 use std::mem::{self, MaybeUninit};
 

@@ -51,17 +51,20 @@ pub enum ScopeError {
 }
 
 /// The addresses a scope has.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Bounds {
     start: usize,
     bytes: usize,
+    /// The address asked for last.
+    asked: Cell<Option<usize>>,
 }
 
 impl Bounds {
     /// Whether `address` is one of them.
     #[must_use]
     #[inline]
-    pub const fn contain(&self, address: usize) -> bool {
+    pub fn contain(&self, address: usize) -> bool {
+        self.asked.set(Some(address));
         address.wrapping_sub(self.start) < self.bytes
     }
 }
@@ -357,6 +360,7 @@ impl Scope {
         Bounds {
             start: self.base.as_ptr().addr(),
             bytes: self.used_bytes.get(),
+            asked: Cell::new(None),
         }
     }
 
@@ -436,6 +440,30 @@ impl fmt::Debug for Scope {
             .field("capacity_bytes", &self.capacity_bytes)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether the pointers in `value`, not followed, lead into `bytes` from `start`.
+pub(crate) fn points_into<T: Shared>(value: &T, start: usize, bytes: usize) -> bool {
+    let bounds = Bounds {
+        start,
+        bytes,
+        asked: Cell::new(None),
+    };
+    !T::POINTERS || value.lies_in(&bounds)
+}
+
+/// The address of the first thing that `value` points to, if it points to any.
+#[doc(hidden)]
+#[must_use]
+pub fn first_address<T: Shared>(value: &T) -> Option<usize> {
+    let nowhere = Bounds {
+        start: 0,
+        bytes: 0,
+        asked: Cell::new(None),
+    };
+    // It stops at the first pointer, as nothing lies there.
+    let points = T::POINTERS && !value.lies_in(&nowhere);
+    nowhere.asked.get().filter(|_| points)
 }
 
 /// How many words the bytes of a `T` take in a message.

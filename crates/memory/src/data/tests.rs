@@ -411,3 +411,164 @@ fn a_layout_names_every_type_once() {
     assert!(text.contains("  lines: Slice<Line> at "));
     assert!(text.contains("  parent: Option<Ptr<Order>> at "));
 }
+
+#[test]
+fn a_long_chain_needs_no_stack() {
+    let length = 100_000;
+    let there = travel::<Ptr<'_, Order<'_>>>(length * 64, |scope| {
+        let mut last = None;
+        for id in 0..length as u64 {
+            last = Some(scope.build(Order {
+                id,
+                note: Str::empty(),
+                lines: Slice::empty(),
+                parent: last,
+            })?);
+        }
+        Ok(inline(&last.expect("there are some")))
+    })
+    .expect("nothing is wrong with it");
+    let mut order = &**there.get();
+    let mut seen = 1;
+    while let Some(parent) = &order.parent {
+        assert_eq!(order.id, parent.id + 1);
+        order = parent;
+        seen += 1;
+    }
+    assert_eq!(seen, length);
+}
+
+#[test]
+fn a_cycle_is_refused() {
+    for length in [1, 2, 5, 300] {
+        let mut scope = Scope::private(length * 64);
+        let base = scope.address();
+        let root = {
+            let mut last = None;
+            for id in 0..length as u64 {
+                last = Some(
+                    scope
+                        .build(Order {
+                            id,
+                            note: Str::empty(),
+                            lines: Slice::empty(),
+                            parent: last,
+                        })
+                        .expect("there is room"),
+                );
+            }
+            inline(&last.expect("there are some"))
+        };
+        let mut bytes = scope.bytes_used();
+        assert!(check_copy::<Ptr<'_, Order<'_>>>(&bytes, base, root).is_ok());
+        let first_parent = offset_of!(Order<'_>, parent);
+        bytes[first_parent..first_parent + 8].copy_from_slice(&root[0].to_le_bytes());
+        let flaw = check_copy::<Ptr<'_, Order<'_>>>(&bytes, base, root).err();
+        assert!(matches!(flaw, Some(Flaw::Overlap { .. })), "{flaw:?}");
+    }
+}
+
+#[test]
+fn an_unknown_variant_is_refused() {
+    for tag in [2, 6, 9, 255] {
+        let flaw = check_copy::<Json<'_>>(&[], 0, [tag, 0, 0, 0]).err();
+        assert_eq!(
+            flaw,
+            Some(Flaw::Variant {
+                type_name: std::any::type_name::<Json<'_>>(),
+                place: Place::Inline(0),
+                found: tag as u8,
+            })
+        );
+    }
+    let none = check_copy::<Option<Json<'_>>>(&[], 0, [9, 0, 0, 0]);
+    assert!(none.expect("nine is None").get().is_none());
+}
+
+#[test]
+fn what_is_inside_a_variant_is_checked() {
+    let flaw = check_copy::<Json<'_>>(&[], 0, [8, 64, 1, 0]).err();
+    assert!(matches!(flaw, Some(Flaw::Outside { .. })), "{flaw:?}");
+    let flaw = check_copy::<Ptr<'_, Never>>(&[], 0, [8, 0, 0, 0]).err();
+    assert!(matches!(flaw, Some(Flaw::Variant { .. })), "{flaw:?}");
+}
+
+#[test]
+fn options_of_structs_and_enums_travel() {
+    type All<'s> = (
+        Option<Json<'s>>,
+        Option<Option<Json<'s>>>,
+        Option<Line>,
+        Option<Order<'s>>,
+        Option<Option<Order<'s>>>,
+        Option<Pair<u8, Option<char>>>,
+        Option<Never>,
+    );
+    assert_eq!(size_of::<Option<Json<'_>>>(), size_of::<Json<'_>>());
+    let there = travel::<Slice<'_, All<'_>>>(4096, |scope| {
+        let order = || -> Result<Order<'_>, ScopeError> {
+            Ok(Order {
+                id: 5,
+                note: scope.str("note")?,
+                lines: scope.slice(&[Line { sku: 1, count: 2 }])?,
+                parent: None,
+            })
+        };
+        let some = (
+            Some(Json::Number(1.0)),
+            Some(Some(Json::List(scope.slice_of([Json::Null])?))),
+            Some(Line { sku: 8, count: 9 }),
+            Some(order()?),
+            Some(Some(order()?)),
+            Some(Pair {
+                first: 1,
+                second: Some('x'),
+            }),
+            None,
+        );
+        let none = (None, None, None, None, None, None, None);
+        let inner = (
+            None,
+            Some(None),
+            None,
+            None,
+            Some(None),
+            Some(Pair {
+                first: 2,
+                second: None,
+            }),
+            None,
+        );
+        let all: [All<'_>; 3] = [some, none, inner];
+        Ok(inline(&scope.slice_of(all)?))
+    })
+    .expect("nothing is wrong with it");
+    let [some, none, inner] = &**there.get() else {
+        panic!("there were three")
+    };
+    assert_eq!(some.0, Some(Json::Number(1.0)));
+    assert!(matches!(&some.1, Some(Some(Json::List(list))) if *list == [Json::Null]));
+    assert_eq!(some.2, Some(Line { sku: 8, count: 9 }));
+    assert_eq!(some.3.as_ref().expect("it was some").note, "note");
+    assert_eq!(
+        some.4.as_ref().and_then(|order| order.as_ref()),
+        some.3.as_ref()
+    );
+    assert_eq!(
+        some.5,
+        Some(Pair {
+            first: 1,
+            second: Some('x')
+        })
+    );
+    assert_eq!(*none, (None, None, None, None, None, None, None));
+    assert_eq!(inner.1, Some(None));
+    assert_eq!(inner.4, Some(None));
+    assert_eq!(
+        inner.5,
+        Some(Pair {
+            first: 2,
+            second: None
+        })
+    );
+}

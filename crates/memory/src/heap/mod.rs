@@ -9,7 +9,7 @@
 //! elsewhere and is *displaced*: it then works on copies.
 //!
 //! Places in a heap are counted in pages of [`PAGE_BYTES`] from the start of the
-//! window. A [`Run`] of pages holds one [`Scope`]. Which
+//! window. A [`Run`] of pages holds one [`Scope`](crate::data::Scope). Which
 //! pages are free is known to the owner alone.
 //!
 //! What a peer says (page numbers, sizes, descriptors, and every byte of its
@@ -21,14 +21,23 @@ mod owner;
 mod pages;
 mod peer;
 mod pool;
+mod runs;
+#[allow(unsafe_code, reason = "checked memory is given its type here")]
+mod taken;
 
 pub use address::{MAX_WINDOW_BYTES, MIN_WINDOW_BYTES};
 pub use crossover::Crossover;
-pub use owner::{Grown, Heap, HeapError, Run, SealedRun};
-pub use peer::{Keeping, PeerHeap, PeerHeapError};
+pub use owner::{Grown, Heap, HeapError, Run};
+pub use peer::{Keeping, PeerHeap, PeerHeapError, TakeError, Taken, TakenPart};
 
 /// Size in bytes of the pages a heap is counted in, on every machine.
 pub const PAGE_BYTES: usize = 4096;
+
+/// Bytes at the start of a run that its scope needs for itself.
+pub const RUN_HEADER_BYTES: usize = crate::data::HEADER_BYTES;
+
+/// Bytes at the start of a run that its scope keeps for itself.
+pub const RUN_HEADER_BYTES: usize = crate::data::HEADER_BYTES;
 
 /// Segments a heap may have at one time.
 pub const MAX_SEGMENTS: usize = 4096;

@@ -1,7 +1,7 @@
 //! The owner's side of a heap.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -9,7 +9,11 @@ use rustix::fs::SealFlags;
 use rustix::io::Errno;
 
 use super::pages::{Pages, Span};
-use super::{MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, address, bytes_of, system_pages};
+use super::runs::Runs;
+use super::{
+    MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, RUN_HEADER_BYTES, address, bytes_of, system_pages,
+};
+use crate::data::{self, Scope, Shared};
 use crate::segment::{self, SEALS, SegmentError};
 use crate::sys::window::{Access, Part, Window};
 
@@ -87,13 +91,21 @@ pub enum HeapError {
         /// [`MAX_SEGMENTS`], or [`MAX_UNSEALED`] for those to be sealed.
         limit: usize,
     },
-    /// A segment could not be made.
+    /// A run that shares its segment with others cannot be sealed.
+    #[error("the run at page {page} is not a segment of its own and cannot be sealed")]
+    NotSealable {
+        /// Where the run begins.
+        page: u32,
+    },
+    /// A segment could not be made, or not sealed.
     #[error(transparent)]
     Segment(#[from] SegmentError),
 }
 
-/// A segment that was added to a heap. The peer must be told.
+/// A segment that was added to a heap, of which the peer must be told: send the
+/// descriptor, then the numbers, then [`open`](Self::open) it.
 #[derive(Debug)]
+#[must_use = "nothing is allocated from a segment that is not opened"]
 pub struct Grown {
     /// Its first page, from the start of the window.
     pub page: u32,
@@ -101,8 +113,26 @@ pub struct Grown {
     pub pages: u32,
     /// What the peer maps it by. Whoever has it can read the segment.
     pub descriptor: OwnedFd,
-    /// How many segments were added to this heap before.
-    pub index: u64,
+    heap: Arc<Inner>,
+}
+
+impl Grown {
+    /// Lets [`Heap::allocate`] use the segment, now that the peer has been told:
+    /// whatever it is told after that may lie there. (A one-shot segment is in
+    /// use already, and stays so.)
+    pub fn open(self) {
+        let state = &mut *self.heap.lock();
+        let Some(segment) = state.segments.iter_mut().find(|s| s.span.page == self.page) else {
+            return;
+        };
+        match std::mem::replace(&mut segment.kind, Kind::Changing) {
+            Kind::Unannounced(part) => {
+                segment.kind = Kind::Open(part);
+                state.pages.add(segment.span);
+            }
+            other => segment.kind = other,
+        }
+    }
 }
 
 /// Memory that only this process can write, at addresses that a peer can use too.
@@ -142,7 +172,7 @@ enum Kind {
 struct State {
     pages: Pages,
     segments: Vec<Segment>,
-    grown: u64,
+    runs: Runs<Run>,
 }
 
 impl Heap {
@@ -182,7 +212,7 @@ impl Heap {
         let state = Mutex::new(State {
             pages: Pages::new(),
             segments: Vec::new(),
-            grown: 0,
+            runs: Runs::new(),
         });
         Self {
             inner: Arc::new(Inner {
@@ -211,8 +241,8 @@ impl Heap {
 
     /// Memory the heap's segments take, in bytes, spent ones included until
     /// [`shrink`](Self::shrink).
-    pub fn used_bytes(&self) -> u64 {
-        used_bytes(&self.inner.lock())
+    pub fn size_bytes(&self) -> usize {
+        size_bytes(&self.inner.lock())
     }
 
     /// A run of `pages` adjacent pages, at least one, in a segment that the peer
@@ -220,17 +250,20 @@ impl Heap {
     ///
     /// Their bytes are whatever a former run left there.
     #[inline]
-    pub fn allocate(&self, pages: u32) -> Option<Run> {
+    pub fn allocate(&self, pages: u32) -> Option<Arc<Run>> {
         let pages = pages.max(1);
-        let page = self.inner.lock().pages.take(pages)?;
-        Some(Run {
-            heap: Arc::clone(&self.inner),
-            page,
-            pages,
-            scoped: AtomicBool::new(false),
-            is_segment: false,
-            one_shot: None,
-        })
+        let state = &mut *self.inner.lock();
+        let page = state.pages.take(pages)?;
+        Some(self.inner.run(state, Span { page, pages }, None))
+    }
+
+    /// The run in which `address` lies.
+    pub fn find(&self, address: usize) -> Option<Arc<Run>> {
+        let offset = address.checked_sub(self.inner.window.base())?;
+        let page = u32::try_from(offset / PAGE_BYTES).ok()?;
+        // Not under the lock is the run let go of: it may be the last hold on it.
+        let run = self.inner.lock().runs.before(page)?;
+        (page - run.page < run.pages).then_some(run)
     }
 
     /// Adds a segment of at least `at_least_pages`: 256 KiB at first, then as
@@ -238,49 +271,26 @@ impl Heap {
     /// are present and it is sealed against everything but this process's one
     /// mapping.
     ///
-    /// Nothing is allocated from it before [`open`](Self::open) is called: a
-    /// scope in it must not reach the peer before the segment does. So: send
-    /// the descriptor, tell the page, then open it. Growing, shrinking and
-    /// telling the peer of it belong under one lock of the caller's, so that
-    /// the peer hears of changes in their order.
+    /// Nothing is allocated from it before [`Grown::open`]: a scope in it must not
+    /// reach the peer before the segment does. Growing, shrinking and telling the
+    /// peer of it belong under one lock of the caller's, so that the peer hears of
+    /// changes in their order.
     ///
     /// # Errors
     /// [`HeapError::Quota`], [`HeapError::WindowFull`], [`HeapError::Segments`],
     /// [`HeapError::Segment`].
     pub fn grow(&self, at_least_pages: u32) -> Result<Grown, HeapError> {
-        let (span, index) = self.inner.claim(at_least_pages, Growth::Doubling)?;
+        let span = self.inner.claim(at_least_pages, Growth::Doubling)?;
         let made = self.inner.make(span, SEALS);
         let (part, descriptor) = made.inspect_err(|_| self.inner.forget(&[span]))?;
         self.inner.set(span.page, Kind::Unannounced(part));
-        Ok(Grown {
-            page: span.page,
-            pages: span.pages,
-            descriptor,
-            index,
-        })
-    }
-
-    /// Lets [`allocate`](Self::allocate) use the segment at `page` that
-    /// [`grow`](Self::grow) made, now that the peer has been told. Does nothing
-    /// for any other page.
-    pub fn open(&self, page: u32) {
-        let state = &mut *self.inner.lock();
-        let Some(segment) = state.segments.iter_mut().find(|s| s.span.page == page) else {
-            return;
-        };
-        match std::mem::replace(&mut segment.kind, Kind::Changing) {
-            Kind::Unannounced(part) => {
-                segment.kind = Kind::Open(part);
-                state.pages.add(segment.span);
-            }
-            other => segment.kind = other,
-        }
+        Ok(self.inner.grown(span, descriptor))
     }
 
     /// Adds a one-shot segment of at least `pages` pages, which is one run by
     /// itself and can be [sealed](Run::seal) once it is filled. The peer must be
-    /// told of the segment before, or after it is sealed, but before what it
-    /// holds is passed.
+    /// told of the segment before what it holds is passed; whether that is before
+    /// or after it is sealed makes no difference.
     ///
     /// When the run is gone the segment is spent and [`shrink`](Self::shrink)
     /// gives it back; it is never used again.
@@ -288,8 +298,8 @@ impl Heap {
     /// # Errors
     /// As [`grow`](Self::grow); [`HeapError::Segments`] also when
     /// [`MAX_UNSEALED`] such runs are not sealed yet.
-    pub fn grow_sealable(&self, pages: u32) -> Result<(Grown, Run), HeapError> {
-        let (span, index) = self.inner.claim(pages, Growth::OneShot)?;
+    pub fn grow_sealable(&self, pages: u32) -> Result<(Arc<Run>, Grown), HeapError> {
+        let span = self.inner.claim(pages, Growth::OneShot)?;
         let made = self.inner.make(span, SEALABLE).and_then(|(part, file)| {
             let own = file.try_clone().map_err(|error| SegmentError::Os {
                 call: "dup",
@@ -299,21 +309,13 @@ impl Heap {
             Ok((part, file, own))
         });
         let (part, descriptor, own) = made.inspect_err(|_| self.inner.forget(&[span]))?;
-        let run = Run {
-            heap: Arc::clone(&self.inner),
-            page: span.page,
-            pages: span.pages,
-            scoped: AtomicBool::new(false),
-            is_segment: true,
-            one_shot: Some(OneShot { part, file: own }),
+        let one_shot = OneShot {
+            part: Some(part),
+            file: Mutex::new(Some(own)),
+            frozen_bytes: AtomicU32::new(0),
         };
-        let grown = Grown {
-            page: span.page,
-            pages: span.pages,
-            descriptor,
-            index,
-        };
-        Ok((grown, run))
+        let run = self.inner.run(&mut self.inner.lock(), span, Some(one_shot));
+        Ok((run, self.inner.grown(span, descriptor)))
     }
 
     /// Gives back the segments in which nothing is allocated, but keeps at least
@@ -332,12 +334,9 @@ enum Growth {
     OneShot,
 }
 
-fn used_bytes(state: &State) -> u64 {
-    state
-        .segments
-        .iter()
-        .map(|s| bytes_of(s.span.pages) as u64)
-        .sum()
+fn size_bytes(state: &State) -> usize {
+    let bytes = state.segments.iter().map(|s| bytes_of(s.span.pages));
+    bytes.sum()
 }
 
 impl Inner {
@@ -346,8 +345,31 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A run at `span`, which is free for it.
+    #[inline]
+    fn run(self: &Arc<Self>, state: &mut State, span: Span, one_shot: Option<OneShot>) -> Arc<Run> {
+        let run = Arc::new(Run {
+            heap: Arc::clone(self),
+            page: span.page,
+            pages: span.pages,
+            scoped: AtomicBool::new(false),
+            one_shot,
+        });
+        state.runs.enter(span.page, Arc::downgrade(&run));
+        run
+    }
+
+    fn grown(self: &Arc<Self>, span: Span, descriptor: OwnedFd) -> Grown {
+        Grown {
+            page: span.page,
+            pages: span.pages,
+            descriptor,
+            heap: Arc::clone(self),
+        }
+    }
+
     /// Finds room for a segment in the window and in the quota, and takes it.
-    fn claim(&self, asked_pages: u32, growth: Growth) -> Result<(Span, u64), HeapError> {
+    fn claim(&self, asked_pages: u32, growth: Growth) -> Result<Span, HeapError> {
         let state = &mut *self.lock();
         let unsealed = |s: &&Segment| matches!(s.kind, Kind::OneShot { sealed: false, .. });
         if growth == Growth::OneShot
@@ -362,7 +384,7 @@ impl Inner {
                 limit: MAX_SEGMENTS,
             });
         }
-        let used_bytes = used_bytes(state);
+        let used_bytes = size_bytes(state) as u64;
         let window_pages = (self.window.bytes() / PAGE_BYTES) as u64;
         let grain = u64::from(match growth {
             Growth::Doubling => GRAIN_PAGES,
@@ -408,9 +430,8 @@ impl Inner {
         };
         let at = state.segments.partition_point(|s| s.span.page < span.page);
         state.segments.insert(at, Segment { span, kind });
-        let index = state.grown;
-        state.grown += 1;
-        Ok((span, index))
+        state.runs.add(span);
+        Ok(span)
     }
 
     /// Makes a segment and maps it at `span`.
@@ -466,6 +487,9 @@ impl Inner {
     fn forget(&self, gone: &[Span]) {
         let mut state = self.lock();
         state.segments.retain(|s| !gone.contains(&s.span));
+        for span in gone {
+            state.runs.remove(*span);
+        }
     }
 }
 
@@ -494,101 +518,151 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// Adjacent pages of a heap, for one scope. Dropping it gives them back.
+/// Adjacent pages of a heap, for one scope. They come back when it is dropped.
 #[derive(Debug)]
 pub struct Run {
     heap: Arc<Inner>,
     page: u32,
     pages: u32,
     scoped: AtomicBool,
-    is_segment: bool,
     one_shot: Option<OneShot>,
 }
 
+/// What a run has that is a segment by itself.
 #[derive(Debug)]
 struct OneShot {
-    part: Part,
-    file: OwnedFd,
+    /// Until the run is dropped.
+    part: Option<Part>,
+    /// Until the segment is sealed.
+    file: Mutex<Option<OwnedFd>>,
+    /// What the scope had used when sealing began; 0 before.
+    frozen_bytes: AtomicU32,
 }
 
 impl Run {
     /// The first page, from the start of the window.
+    #[inline]
     pub fn page(&self) -> u32 {
         self.page
     }
 
     /// How many pages there are.
+    #[inline]
     pub fn pages(&self) -> u32 {
         self.pages
     }
 
-    /// Address of the first byte.
-    pub fn address(&self) -> u64 {
-        self.heap.window.at(bytes_of(self.page)).addr().get() as u64
+    /// How many bytes from its start the run's scope has used, the
+    /// [`RUN_HEADER_BYTES`] included; 0 before there is a scope. What is built
+    /// after the run was [sealed](Self::seal) does not count.
+    #[inline]
+    pub fn used_bytes(&self) -> u32 {
+        if let Some(one_shot) = &self.one_shot {
+            let frozen = one_shot.frozen_bytes.load(Ordering::Acquire);
+            if frozen != 0 {
+                return frozen;
+            }
+        }
+        if !self.scoped.load(Ordering::Acquire) {
+            return 0;
+        }
+        let used = self.header_word(0).load(Ordering::Relaxed);
+        used.min(bytes_of(self.pages) as u64)
+            .try_into()
+            .unwrap_or(u32::MAX)
     }
 
     /// Whether the run is a segment of its own that can be [sealed](Self::seal).
+    #[inline]
     pub fn is_sealable(&self) -> bool {
         self.one_shot.is_some()
     }
 
-    /// Makes sure that nobody, this process included, ever changes these pages
-    /// again; the peer can verify it, and so read them where they lie. They stay
-    /// readable here.
-    ///
-    /// The run comes out of its `Arc` once its scope is gone, and with it all
-    /// that could be written through: `Arc::into_inner(run)`.
-    ///
-    /// # Errors
-    /// [`HeapError::Segment`]: the kernel refused. The run and what it held are
-    /// gone then, as after a drop.
+    /// The scope that lies in this run and keeps it. A run is a scope once: when
+    /// the scope is dropped and the run is not, it stays as it was filled.
     ///
     /// # Panics
-    /// When the run is not [sealable](Self::is_sealable).
-    pub fn seal(mut self) -> Result<SealedRun, HeapError> {
-        let one_shot = self.one_shot.take();
-        let OneShot { part, file } = one_shot.expect("the run is a sealable one");
+    /// When a scope was made of this run before: two would overlap.
+    pub fn scope(self: Arc<Self>) -> Scope {
+        let before = self.scoped.swap(true, Ordering::AcqRel);
+        assert!(!before, "a scope was made of this run before");
+        let base = self.heap.window.at(bytes_of(self.page));
+        let capacity_bytes = bytes_of(self.pages);
+        self.header_word(1).store(0, Ordering::Relaxed);
+        #[expect(unsafe_code, reason = "the scope is told what memory is its own")]
+        // SAFETY: the run's pages are mapped for writing as long as the run
+        // lives, which the scope keeps; the allocator gave them to no other run,
+        // and by the check above no other scope was made of this one.
+        unsafe {
+            Scope::over(base, capacity_bytes, self)
+        }
+    }
+
+    /// Makes sure that nobody, this process included, can ever change what the
+    /// peer reads in these pages; the peer can verify it, and so read them where
+    /// they lie.
+    ///
+    /// What was built stays readable here. The scope takes nothing more; should
+    /// something be stored all the same, it stays in this process. Sealing again
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`HeapError::NotSealable`]; [`HeapError::Segment`] when the kernel refuses:
+    /// then the peer has to copy, and the scope takes nothing more either.
+    pub fn seal(&self) -> Result<(), HeapError> {
+        let Some(one_shot) = &self.one_shot else {
+            return Err(HeapError::NotSealable { page: self.page });
+        };
+        let mut file = one_shot.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(open), Some(part)) = (&*file, &one_shot.part) else {
+            return Ok(());
+        };
         let bytes = bytes_of(self.pages);
-        let remapped = part.remap(file.as_fd(), Access::ReadLater);
-        let part = remapped.map_err(segment::os_error("mmap", bytes))?;
-        let seals = SealFlags::WRITE | SealFlags::SEAL;
-        segment::seal(file.as_fd(), bytes, seals)?;
+        if one_shot.frozen_bytes.load(Ordering::Acquire) == 0 {
+            self.header_word(1).store(1, Ordering::Relaxed);
+            let used_bytes = self.used_bytes().max(RUN_HEADER_BYTES as u32);
+            #[expect(unsafe_code, reason = "the part is told what is mapped there")]
+            // SAFETY: it is the file that `make` mapped there.
+            unsafe {
+                part.detach(open.as_fd());
+            }
+            one_shot.frozen_bytes.store(used_bytes, Ordering::Release);
+        }
+        segment::seal(open.as_fd(), bytes, SealFlags::WRITE | SealFlags::SEAL)?;
+        *file = None;
         self.heap.with_one_shot(self.page, |sealed, _| *sealed = true);
-        Ok(SealedRun { part, run: self })
+        Ok(())
+    }
+
+    /// A word of the header, which the scope and the run share: the bytes used,
+    /// and whether the run is sealed.
+    fn header_word(&self, index: usize) -> &AtomicU64 {
+        const { assert!(2 * size_of::<u64>() == RUN_HEADER_BYTES) };
+        let word = self.heap.window.at(bytes_of(self.page)).cast::<u64>();
+        let word = word.as_ptr().wrapping_add(index);
+        #[expect(unsafe_code, reason = "the header is reached as what it is")]
+        // SAFETY: the run's first words are mapped for writing as long as it
+        // lives, aligned, and given out to nobody; they are only accessed as atomics.
+        unsafe {
+            AtomicU64::from_ptr(word)
+        }
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if self.is_segment {
+        if let Some(one_shot) = &mut self.one_shot {
             // Unmapped before anybody can find it spent.
-            self.one_shot = None;
+            one_shot.part = None;
             self.heap.with_one_shot(self.page, |_, spent| *spent = true);
         } else {
             let span = Span {
                 page: self.page,
                 pages: self.pages,
             };
-            self.heap.lock().pages.give(span);
+            let state = &mut *self.heap.lock();
+            state.runs.leave(self.page);
+            state.pages.give(span);
         }
-    }
-}
-
-/// Pages that nobody can change any more. Dropping it unmaps them here.
-#[derive(Debug)]
-pub struct SealedRun {
-    part: Part,
-    run: Run,
-}
-
-impl SealedRun {
-    /// The first page, from the start of the window.
-    pub fn page(&self) -> u32 {
-        self.run.page
-    }
-
-    /// How many pages there are.
-    pub fn pages(&self) -> u32 {
-        self.run.pages
     }
 }

@@ -1,6 +1,7 @@
 //! The peer's side of a heap.
 
 use std::fmt;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -11,17 +12,22 @@ use rustix::io::Errno;
 use super::owner::SEALABLE;
 use super::pages::Span;
 use super::pool::Pool;
+use super::taken::{Kept, Taken};
 use super::{HeapError, MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, address, bytes_of, system_pages};
+use crate::data::{self, CheckBuffers, Flaw, Region, Root, Shared};
 use crate::segment::{self, SegmentError};
 use crate::sys::window::{Access, Part, Window};
 
-/// Why a peer's segment was not added or not removed.
+/// Why a peer's heap, or a segment of it, was not accepted.
 ///
-/// All but [`Segment`](Self::Segment) with [`SegmentError::Os`] in it say that
-/// the peer misbehaved: end the connection and name it.
+/// All but [`SegmentError::Os`] and [`HeapError::NoAddress`] inside say that the
+/// peer misbehaved: end the connection and name it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerHeapError {
+    /// The window cannot be had; see the error whose fault that is.
+    #[error("peer's heap: {0}")]
+    Window(#[from] HeapError),
     /// The segment does not lie in the window, or at no page boundary of this system.
     #[error(
         "peer's heap: a segment of {pages} pages at page {page} in a window of {window_pages} pages"
@@ -79,6 +85,17 @@ pub enum TakeError {
         /// How many bytes, as the peer said.
         bytes: u32,
     },
+    /// Fewer bytes came than a value of the type has.
+    #[error("{found_bytes} bytes came where a value has {needed_bytes}")]
+    Short {
+        /// How many came, in whole words.
+        found_bytes: usize,
+        /// How many a value has.
+        needed_bytes: usize,
+    },
+    /// What they hold is not a value of the type.
+    #[error(transparent)]
+    Flaw(#[from] Flaw),
     /// This side has no memory for a copy.
     #[error("no memory to copy {bytes} bytes of the peer's heap")]
     NoMemory {
@@ -112,7 +129,7 @@ pub struct PeerHeap {
 }
 
 #[derive(Debug)]
-struct Segment {
+pub(super) struct Segment {
     span: Span,
     part: Part,
     sealed: AtomicBool,
@@ -155,9 +172,9 @@ impl PeerHeap {
     /// is free here, anywhere else otherwise.
     ///
     /// # Errors
-    /// The peer's fault: [`HeapError::Window`], [`HeapError::Misplaced`]. This
-    /// side's: [`HeapError::NoAddress`].
-    pub fn reserve(base: u64, window_bytes: u64) -> Result<Self, HeapError> {
+    /// [`PeerHeapError::Window`]: the peer's fault with [`HeapError::Window`] or
+    /// [`HeapError::Misplaced`] inside, this side's with [`HeapError::NoAddress`].
+    pub fn reserve(base: u64, window_bytes: u64) -> Result<Self, PeerHeapError> {
         let (claimed, bytes) = address::place(base, window_bytes)?;
         let window = match Window::reserve_at(claimed, bytes) {
             Err(Errno::EXIST | Errno::NOMEM) => Window::reserve_anywhere(bytes),
@@ -193,9 +210,9 @@ impl PeerHeap {
     }
 
     /// Memory of the peer's that is mapped here, in bytes.
-    pub fn mapped_bytes(&self) -> u64 {
+    pub fn size_bytes(&self) -> usize {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        segments.iter().map(|s| s.part.bytes() as u64).sum()
+        segments.iter().map(|s| s.part.bytes()).sum()
     }
 
     /// Maps a segment the peer made, after verifying that it is a sealed memory
@@ -284,6 +301,72 @@ impl PeerHeap {
         Ok(())
     }
 
+    /// Takes what the peer passed: a `T` with which `words` begin, and the `bytes` bytes from
+    /// `page` of its heap in which all that it points to must lie (none when
+    /// `bytes` is 0).
+    ///
+    /// # Errors
+    /// See [`TakeError`].
+    ///
+    /// # Panics
+    /// If there are too few words for a `T`: see [`data::root_words`].
+    #[inline]
+    pub fn take<T: Shared>(
+        &self,
+        words: &[u64],
+        page: u32,
+        bytes: u32,
+        keeping: Keeping,
+        buffers: &mut CheckBuffers,
+    ) -> Result<Taken<T>, TakeError> {
+        if bytes == 0 {
+            return Ok(Taken {
+                root: check(words, None, buffers)?,
+                start: 0,
+                bytes: 0,
+                kept: Kept::Nothing,
+            });
+        }
+        let absent = TakeError::Absent { page, bytes };
+        let (segment, offset) = self.find(page, bytes).ok_or(absent)?;
+        let claimed = self.claimed + bytes_of(page);
+        let length = bytes as usize;
+        let in_place = !self.is_displaced()
+            && match keeping {
+                Keeping::Trust => true,
+                Keeping::Copy => false,
+                Keeping::Seal => segment.is_sealed(),
+            };
+        if in_place {
+            let region = Region {
+                claimed,
+                here: segment.part.at(offset, length),
+                bytes: length,
+                writable: false,
+            };
+            return Ok(Taken {
+                root: check(words, Some(region), buffers)?,
+                start: claimed,
+                bytes: length,
+                kept: Kept::Segment(segment),
+            });
+        }
+        let mut copy = self.pool.take(length).ok_or(TakeError::NoMemory { bytes })?;
+        copy.copy_part(&segment.part, offset, length);
+        let region = Region {
+            claimed,
+            here: copy.base(),
+            bytes: length,
+            writable: true,
+        };
+        Ok(Taken {
+            root: check(words, Some(region), buffers)?,
+            start: copy.base().addr().get(),
+            bytes: length,
+            kept: Kept::Copy(Arc::new(copy)),
+        })
+    }
+
     /// The segment in which the range lies wholly, and the range's offset there.
     fn find(&self, page: u32, bytes: u32) -> Option<(Arc<Segment>, usize)> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
@@ -292,6 +375,23 @@ impl PeerHeap {
         let offset = bytes_of(page - segment.span.page);
         let left = segment.part.bytes().checked_sub(offset)?;
         (bytes as usize <= left).then(|| (Arc::clone(segment), offset))
+    }
+}
+
+/// See [`data::check`]. A region is one that [`PeerHeap::take`] made.
+#[inline]
+fn check<T: Shared>(
+    words: &[u64],
+    region: Option<Region>,
+    buffers: &mut CheckBuffers,
+) -> Result<Root<T>, Flaw> {
+    #[expect(unsafe_code, reason = "the checker is told what memory it may read")]
+    // SAFETY: a region begins at a page and is mapped for all its bytes. One that
+    // is not writable lies at the address claimed, in a segment that nobody can
+    // change or that the caller trusts nobody to change; one that is writable is
+    // a copy nobody else knows.
+    unsafe {
+        data::check(words, region, buffers)
     }
 }
 
