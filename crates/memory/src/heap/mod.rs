@@ -28,13 +28,11 @@ mod taken;
 pub use address::{MAX_WINDOW_BYTES, MIN_WINDOW_BYTES};
 pub use crossover::Crossover;
 pub use owner::{Grown, Heap, HeapError, Run};
-pub use peer::{Keeping, PeerHeap, PeerHeapError, TakeError, Taken, TakenPart};
+pub use peer::{Keeping, PeerHeap, PeerHeapError, TakeError};
+pub use taken::{Taken, Part};
 
 /// Size in bytes of the pages a heap is counted in, on every machine.
 pub const PAGE_BYTES: usize = 4096;
-
-/// Bytes at the start of a run that its scope needs for itself.
-pub const RUN_HEADER_BYTES: usize = crate::data::HEADER_BYTES;
 
 /// Bytes at the start of a run that its scope keeps for itself.
 pub const RUN_HEADER_BYTES: usize = crate::data::HEADER_BYTES;

@@ -13,7 +13,7 @@ use super::runs::Runs;
 use super::{
     MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, RUN_HEADER_BYTES, address, bytes_of, system_pages,
 };
-use crate::data::{self, Scope, Shared};
+use crate::data::Scope;
 use crate::segment::{self, SEALS, SegmentError};
 use crate::sys::window::{Access, Part, Window};
 

@@ -1,7 +1,6 @@
 //! The peer's side of a heap.
 
 use std::fmt;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -301,15 +300,12 @@ impl PeerHeap {
         Ok(())
     }
 
-    /// Takes what the peer passed: a `T` with which `words` begin, and the `bytes` bytes from
-    /// `page` of its heap in which all that it points to must lie (none when
-    /// `bytes` is 0).
+    /// Takes what the peer passed: a `T` with whose bytes `words` begin, and the
+    /// `bytes` bytes from `page` of its heap in which all that it points to must
+    /// lie (none when `bytes` is 0).
     ///
     /// # Errors
     /// See [`TakeError`].
-    ///
-    /// # Panics
-    /// If there are too few words for a `T`: see [`data::root_words`].
     #[inline]
     pub fn take<T: Shared>(
         &self,
@@ -319,13 +315,14 @@ impl PeerHeap {
         keeping: Keeping,
         buffers: &mut CheckBuffers,
     ) -> Result<Taken<T>, TakeError> {
-        if bytes == 0 {
-            return Ok(Taken {
-                root: check(words, None, buffers)?,
-                start: 0,
-                bytes: 0,
-                kept: Kept::Nothing,
+        if size_of_val(words) < size_of::<T>() {
+            return Err(TakeError::Short {
+                found_bytes: size_of_val(words),
+                needed_bytes: size_of::<T>(),
             });
+        }
+        if bytes == 0 {
+            return Ok(Taken::new(check(words, None, buffers)?, Kept::Nothing));
         }
         let absent = TakeError::Absent { page, bytes };
         let (segment, offset) = self.find(page, bytes).ok_or(absent)?;
@@ -344,12 +341,8 @@ impl PeerHeap {
                 bytes: length,
                 writable: false,
             };
-            return Ok(Taken {
-                root: check(words, Some(region), buffers)?,
-                start: claimed,
-                bytes: length,
-                kept: Kept::Segment(segment),
-            });
+            let root = check(words, Some(region), buffers)?;
+            return Ok(Taken::new(root, Kept::Segment(segment)));
         }
         let mut copy = self.pool.take(length).ok_or(TakeError::NoMemory { bytes })?;
         copy.copy_part(&segment.part, offset, length);
@@ -359,12 +352,8 @@ impl PeerHeap {
             bytes: length,
             writable: true,
         };
-        Ok(Taken {
-            root: check(words, Some(region), buffers)?,
-            start: copy.base().addr().get(),
-            bytes: length,
-            kept: Kept::Copy(Arc::new(copy)),
-        })
+        let root = check(words, Some(region), buffers)?;
+        Ok(Taken::new(root, Kept::Copy(Arc::new(copy))))
     }
 
     /// The segment in which the range lies wholly, and the range's offset there.

@@ -9,8 +9,8 @@
 //! 2. `claimed` lists what is or may be mapped in the window, without overlaps;
 //!    a range enters it before it is mapped and leaves it after the reservation
 //!    is back. So a live `Part` is never mapped over.
-//! 3. Pointers into a part are used only while the part lives, or the one it
-//!    was remapped into; and for writing only while it is mapped for that.
+//! 3. Pointers into a part are used only while the part lives, and for writing
+//!    only if it was mapped for that.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -51,6 +51,9 @@ pub(crate) enum Access {
     ReadPrivate,
     /// As [`ReadPrivate`](Self::ReadPrivate), but pages come when touched.
     ReadLater,
+    /// For reading, and for writing what the file does not see; pages come when
+    /// touched.
+    Own,
 }
 
 impl Window {
@@ -193,14 +196,31 @@ impl Part {
         self.window.at(self.offset + offset)
     }
 
-    /// Maps `file` in place of what is mapped here, in one step: no reader sees
-    /// anything else in between.
-    pub(crate) fn remap(self, file: BorrowedFd<'_>, access: Access) -> io::Result<Self> {
-        self.replace(file, access)?;
-        Ok(self)
+    /// Makes what this process stores here from now on stay in this process: the
+    /// part shows what it showed, but changes no longer reach the file.
+    ///
+    /// # Safety
+    /// `file` is the one that is mapped here.
+    pub(crate) unsafe fn detach(&self, file: BorrowedFd<'_>) {
+        // Where the system's account has no room for the copies that storing
+        // would make, storing is refused.
+        let detached = self
+            .try_replace(file, Access::Own)
+            .or_else(|_| self.try_replace(file, Access::ReadLater));
+        if detached.is_err() {
+            // Values that others hold may be unmapped now.
+            std::process::abort();
+        }
     }
 
     fn replace(&self, file: BorrowedFd<'_>, access: Access) -> io::Result<()> {
+        self.try_replace(file, access).inspect_err(|_| {
+            // The old mapping may be gone although the new one did not come.
+            self.restore();
+        })
+    }
+
+    fn try_replace(&self, file: BorrowedFd<'_>, access: Access) -> io::Result<()> {
         let (protection, flags) = match access {
             Access::Write => (
                 ProtFlags::READ | ProtFlags::WRITE,
@@ -209,17 +229,15 @@ impl Part {
             Access::Read => (ProtFlags::READ, MapFlags::SHARED | MapFlags::POPULATE),
             Access::ReadPrivate => (ProtFlags::READ, MapFlags::PRIVATE | MapFlags::POPULATE),
             Access::ReadLater => (ProtFlags::READ, MapFlags::PRIVATE),
+            Access::Own => (
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            ),
         };
         let (here, bytes) = (self.start(), self.bytes);
-        // SAFETY: rules 1 and 2: only this part is replaced, or the reservation;
-        // by rule 3 nobody relies on what was mapped.
-        let mapped =
-            unsafe { mm::mmap(here, bytes, protection, flags | MapFlags::FIXED, file, 0) };
-        if let Err(error) = mapped {
-            // The old mapping may be gone although the new one did not come.
-            self.restore();
-            return Err(error);
-        }
+        // SAFETY: rules 1 and 2: only this part is replaced, by the same file, or
+        // the reservation.
+        unsafe { mm::mmap(here, bytes, protection, flags | MapFlags::FIXED, file, 0) }?;
         // A forked child would be a second writer, and keep the memory alive.
         // SAFETY: the range is the mapping just made; the advice changes what a
         // fork copies, not what this process sees.
