@@ -116,8 +116,10 @@ impl<K, V> Map<'_, K, V> {
     /// Those keys and their values that are in `range`; none if it ends before
     /// it begins.
     #[must_use]
-    pub fn range<Q: Ord + ?Sized>(&self, range: impl RangeBounds<Q>) -> Entries<'_, K, V>
+    pub fn range<Q, R>(&self, range: R) -> Entries<'_, K, V>
     where
+        Q: Ord + ?Sized,
+        R: RangeBounds<Q>,
         K: Borrow<Q>,
     {
         use std::ops::Bound::{Excluded, Included, Unbounded};
