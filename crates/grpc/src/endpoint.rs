@@ -300,7 +300,7 @@ impl Endpoint {
     async fn meet(&self) -> Result<Connection, String> {
         let mut reason = "the host name has no address".to_owned();
         for address in self.addresses().await? {
-            match nowire::connect(&address, self.connect.clone()).await {
+            match nowire::meet(&address, self.connect.clone()).await {
                 Ok(met) => {
                     return Connection::client(met, self.connection)
                         .map_err(|error| error.to_string());

@@ -36,6 +36,19 @@ impl Address {
         Ok(Self::Name(name.to_owned()))
     }
 
+    /// The address of a server by its bare name, `inventory`, or in any form that
+    /// can be parsed.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub(crate) fn of_name(text: &str) -> Result<Self, AddressError> {
+        if text.contains(':') {
+            text.parse()
+        } else {
+            Self::name(text)
+        }
+    }
+
     /// Checks what the variants cannot rule out.
     pub(crate) fn check(&self) -> Result<(), AddressError> {
         match self {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nowire_memory::heap::{HeapError, PeerHeapError};
 use nowire_memory::socket;
 use nowire_memory::{OwnedSegment, PeerSegment, SegmentError};
 use nowire_protocol::geometry::Geometry;
@@ -17,6 +18,7 @@ use crate::address::{Address, AddressError};
 use crate::announcement::{Place, socket_file};
 use crate::budget::Charge;
 use crate::exchange::{DescriptorError, Exchange, ExchangeError};
+use crate::heap_options::{HeapOptions, Heaps};
 use crate::met::Met;
 use crate::names;
 use crate::peer::Peer;
@@ -52,6 +54,8 @@ pub struct ConnectOptions {
     /// How long all of it may take; 2 s by default. A server that is stopped, or
     /// has too many clients waiting, costs as much.
     pub timeout: Duration,
+    /// The heap of this side, for native calls; none by default.
+    pub heap: Option<HeapOptions>,
 }
 
 impl Default for ConnectOptions {
@@ -66,6 +70,7 @@ impl Default for ConnectOptions {
             authority: String::new(),
             user_agent: String::new(),
             timeout: Duration::from_secs(2),
+            heap: None,
         }
     }
 }
@@ -205,6 +210,23 @@ pub enum ConnectError {
     /// This client's own outbox could not be made.
     #[error("own outbox: {0}")]
     Segment(#[from] SegmentError),
+    /// The server makes no native calls: it is a gRPC server, or an older one.
+    #[error("{peer} makes no native calls: connect to one that serves them with nowire::Server")]
+    NotNative {
+        /// The server.
+        peer: Peer,
+    },
+    /// No heap could be made on this side.
+    #[error("own heap: {0}")]
+    Heap(#[from] HeapError),
+    /// The server's heap could not be given a place on this side.
+    #[error("heap of {peer}: {source}")]
+    PeerHeap {
+        /// The server.
+        peer: Peer,
+        /// What is in the way.
+        source: PeerHeapError,
+    },
     /// An address nobody can be at.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -232,10 +254,10 @@ pub enum ConnectError {
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub async fn connect(address: &Address, options: ConnectOptions) -> Result<Met, ConnectError> {
+pub async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, ConnectError> {
     address.check()?;
     let timeout = options.timeout;
-    match tokio::time::timeout(timeout, meet(address, options)).await {
+    match tokio::time::timeout(timeout, shake_hands(address, options)).await {
         Ok(result) => result,
         Err(_elapsed) => {
             let timeout_ms = timeout.as_millis();
@@ -247,7 +269,7 @@ pub async fn connect(address: &Address, options: ConnectOptions) -> Result<Met, 
     }
 }
 
-async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, ConnectError> {
+async fn shake_hands(address: &Address, options: ConnectOptions) -> Result<Met, ConnectError> {
     let io = |source| ConnectError::Io {
         address: address.clone(),
         source,
@@ -260,6 +282,11 @@ async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, Connect
         return Err(ConnectError::NotTrusted { peer, own_uid });
     }
     let mut outbox = OwnedSegment::create(&stem, options.outbox.outbox_bytes())?;
+    let heap = options
+        .heap
+        .map(|options| options.reserve(&stem))
+        .transpose()?;
+    let (heap, offer) = heap.unzip();
     let hello = Hello {
         versions: VERSIONS,
         features: FEATURES,
@@ -269,7 +296,7 @@ async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, Connect
         authority: options.authority,
         user_agent: options.user_agent,
         target: stem,
-        heap: None,
+        heap: offer,
     };
     let message = hello.encode().map_err(ConnectError::Options)?;
     let exchange = Exchange::new(socket).map_err(io)?;
@@ -321,6 +348,13 @@ async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, Connect
         Ok(inbox) => inbox,
         Err(source) => return Err(ConnectError::Inbox { peer, source }),
     };
+    let heaps = match heap.zip(welcome.heap) {
+        Some((own, offer)) => match Heaps::new(own, &offer) {
+            Ok(heaps) => Some(heaps),
+            Err(source) => return Err(ConnectError::PeerHeap { peer, source }),
+        },
+        None => None,
+    };
     tracing::debug!(server = %peer, streams = welcome.streams, "connected");
     Ok(Met {
         socket: exchange.into_socket().map_err(io)?,
@@ -335,6 +369,7 @@ async fn meet(address: &Address, options: ConnectOptions) -> Result<Met, Connect
         authority: hello.authority,
         user_agent: hello.user_agent,
         charge: Charge::none(),
+        heaps,
     })
 }
 

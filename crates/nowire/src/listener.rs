@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::address::{Address, AddressError};
 use crate::announcement::{Announcement, Place, PublishError};
 use crate::budget::{Budget, Usage};
+use crate::heap_options::HeapOptions;
 use crate::met::Met;
 use crate::names;
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
@@ -60,6 +61,9 @@ pub struct ListenOptions {
     pub max_handshakes: usize,
     /// How long a client may take to shake hands; 2 s by default.
     pub handshake_timeout: Duration,
+    /// The heap of this side, for native calls; none by default. With one, only
+    /// clients that make native calls are served.
+    pub heap: Option<HeapOptions>,
 }
 
 impl Default for ListenOptions {
@@ -75,6 +79,7 @@ impl Default for ListenOptions {
             max_shared_bytes: 1 << 30,
             max_handshakes: 64,
             handshake_timeout: Duration::from_secs(2),
+            heap: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use nowire_protocol::geometry::Geometry;
 use rustix::fd::OwnedFd;
 
 use crate::budget::Charge;
+use crate::heap_options::Heaps;
 use crate::peer::Peer;
 
 /// Two processes that have met: everything a connection is made of. Dropping it
@@ -36,6 +37,8 @@ pub struct Met {
     /// What the connection counts for against the server's limits; given back
     /// when dropped. A client's counts for nothing.
     pub charge: Charge,
+    /// The heaps, if both sides make native calls.
+    pub heaps: Option<Heaps>,
 }
 
 impl fmt::Debug for Met {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nowire_memory::socket::{self, Credentials};
 use nowire_memory::{OwnedSegment, PeerSegment, SegmentError};
 use nowire_protocol::handshake::{
-    FEATURES, HandshakeError, Hello, Kind, Refusal, RefusalCode, VERSIONS, Welcome,
+    FEATURES, HandshakeError, HeapOffer, Hello, Kind, Refusal, RefusalCode, VERSIONS, Welcome,
 };
 use rustix::fd::AsFd;
 use tokio::net::UnixStream;
@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 use crate::address::Address;
 use crate::budget::{Budget, Exceeded};
 use crate::exchange::{Exchange, ExchangeError};
+use crate::heap_options::Heaps;
 use crate::listener::ListenOptions;
 use crate::met::Met;
 use crate::peer::Peer;
@@ -125,6 +126,7 @@ async fn try_welcome(
         outbox,
         inbox,
         charge,
+        heaps,
     } = shaken;
     let socket = match exchange.into_socket() {
         Ok(socket) => socket,
@@ -144,6 +146,7 @@ async fn try_welcome(
         authority: hello.authority,
         user_agent: hello.user_agent,
         charge,
+        heaps,
     })
 }
 
@@ -154,6 +157,7 @@ struct Shaken {
     outbox: OwnedSegment,
     inbox: PeerSegment,
     charge: crate::budget::Charge,
+    heaps: Option<Heaps>,
 }
 
 async fn shake_hands(
@@ -189,6 +193,8 @@ async fn shake_hands(
     let inbox = PeerSegment::map(descriptor, inbox_bytes).map_err(segment_failure)?;
     let mut outbox = OwnedSegment::create(&door.stem, options.outbox.outbox_bytes())
         .map_err(|error| Failure::Refused(RefusalCode::ServerFailed, error.to_string()))?;
+    let heaps = make_heaps(&hello, door, options)?;
+    let (heaps, offer) = heaps.unzip();
     let streams = hello.streams.min(options.max_streams);
     let welcome = Welcome {
         version: (*hello.versions.end()).min(*VERSIONS.end()),
@@ -196,7 +202,7 @@ async fn shake_hands(
         outbox: options.outbox,
         streams,
         window_bytes: options.window_bytes,
-        heap: None,
+        heap: offer,
     };
     let sent = exchange
         .send(&welcome.encode()?, Some(outbox.descriptor()))
@@ -209,7 +215,29 @@ async fn shake_hands(
         outbox,
         inbox,
         charge,
+        heaps,
     })
+}
+
+/// The heaps of a server that makes native calls.
+fn make_heaps(
+    hello: &Hello,
+    door: &Door,
+    options: &ListenOptions,
+) -> Result<Option<(Heaps, HeapOffer)>, Failure> {
+    let Some(heap) = &options.heap else {
+        return Ok(None);
+    };
+    let Some(asked) = &hello.heap else {
+        let reason = "this server takes native calls only".to_owned();
+        return Err(Failure::Refused(RefusalCode::WrongTarget, reason));
+    };
+    let failed = |error: String| Failure::Refused(RefusalCode::ServerFailed, error);
+    let (own, offer) = heap
+        .reserve(&door.stem)
+        .map_err(|error| failed(error.to_string()))?;
+    let heaps = Heaps::new(own, asked).map_err(|error| failed(error.to_string()))?;
+    Ok(Some((heaps, offer)))
 }
 
 /// A socket that was moved to another name leads clients of that name here.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Runtime, parse};
-use nowire::{ConnectError, ConnectOptions, ListenOptions, Listener, Met, Usage, connect};
+use nowire::{ConnectError, ConnectOptions, ListenOptions, Listener, Met, Usage, meet};
 use nowire_memory::OwnedSegment;
 use nowire_memory::socket;
 use nowire_protocol::geometry::Geometry;
@@ -54,8 +54,8 @@ impl Host {
         }
     }
 
-    async fn connect(&mut self) -> Result<(Met, Met), ConnectError> {
-        let client = self.runtime.connect(ADDRESS).await?;
+    async fn meet(&mut self) -> Result<(Met, Met), ConnectError> {
+        let client = self.runtime.meet(ADDRESS).await?;
         let server = self.taken.recv().await.expect("the server runs");
         Ok((client, server))
     }
@@ -239,7 +239,7 @@ async fn each_fault_in_a_hello_is_refused_with_its_reason() {
         assert!(refusal.reason.contains(reason), "{}", refusal.reason);
     }
     assert_eq!(host.listener.usage(), Usage::default());
-    host.connect().await.expect("others are not affected");
+    host.meet().await.expect("others are not affected");
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn each_wrong_descriptor_is_refused_with_its_reason() {
         Usage::default(),
         "what was charged came back"
     );
-    host.connect().await.expect("others are not affected");
+    host.meet().await.expect("others are not affected");
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn silent_clients_are_dropped_and_hold_up_nobody() {
         Ok(20)
     );
     // All places are taken; this one gets its turn when theirs is over.
-    host.connect().await.expect("a place becomes free");
+    host.meet().await.expect("a place becomes free");
     for socket in silent.iter().chain([&half]) {
         assert_eq!(
             read_message(socket.as_fd()).await,
@@ -326,7 +326,7 @@ async fn silent_clients_are_dropped_and_hold_up_nobody() {
 async fn a_client_connects_while_others_keep_silent() {
     let mut host = Host::new(|options| options.handshake_timeout = PATIENCE * 10);
     let _silent: Vec<_> = (0..10).map(|_| host.intrude()).collect();
-    host.connect().await.expect("not held up");
+    host.meet().await.expect("not held up");
 }
 
 #[tokio::test]
@@ -342,16 +342,16 @@ async fn clients_that_leave_in_the_middle_cost_nothing() {
             );
         }
     }
-    host.connect().await.expect("others are not affected");
+    host.meet().await.expect("others are not affected");
     assert_eq!(host.listener.usage().connections, 0, "dropped again");
 }
 
 #[tokio::test]
 async fn the_connection_limit_is_named_and_a_place_comes_back() {
     let mut host = Host::new(|options| options.max_connections = 2);
-    let first = host.connect().await.expect("room");
-    let _second = host.connect().await.expect("room");
-    match host.connect().await {
+    let first = host.meet().await.expect("room");
+    let _second = host.meet().await.expect("room");
+    match host.meet().await {
         Err(ConnectError::Refused {
             code: RefusalCode::ConnectionLimit,
             reason,
@@ -373,16 +373,16 @@ async fn the_connection_limit_is_named_and_a_place_comes_back() {
         }
     );
     drop(first);
-    let _third = host.connect().await.expect("a place came back");
+    let _third = host.meet().await.expect("a place came back");
 }
 
 #[tokio::test]
 async fn the_memory_limit_is_named_and_memory_comes_back() {
     let each = 2 * Geometry::DEFAULT.outbox_bytes();
     let mut host = Host::new(|options| options.max_shared_bytes = 2 * each + each / 2);
-    let first = host.connect().await.expect("room");
-    let _second = host.connect().await.expect("room");
-    match host.connect().await {
+    let first = host.meet().await.expect("room");
+    let _second = host.meet().await.expect("room");
+    match host.meet().await {
         Err(ConnectError::Refused {
             code: RefusalCode::MemoryLimit,
             reason,
@@ -393,7 +393,7 @@ async fn the_memory_limit_is_named_and_memory_comes_back() {
         other => panic!("{other:?}"),
     }
     drop(first);
-    let _third = host.connect().await.expect("memory came back");
+    let _third = host.meet().await.expect("memory came back");
 }
 
 /// A server that a test plays itself.
@@ -426,7 +426,7 @@ impl Pretender {
                 assert_eq!(sent, Ok(answer.len()));
             }
         };
-        let (refused, ()) = tokio::join!(self.runtime.connect(ADDRESS), serving);
+        let (refused, ()) = tokio::join!(self.runtime.meet(ADDRESS), serving);
         refused.expect_err("such a server is not met")
     }
 }
@@ -536,7 +536,7 @@ async fn a_server_that_does_not_answer_is_given_up() {
         timeout: Duration::from_millis(50),
         ..server.runtime.connect_options()
     };
-    let error = connect(&parse(ADDRESS), options)
+    let error = meet(&parse(ADDRESS), options)
         .await
         .expect_err("nobody answers");
     assert!(
@@ -562,7 +562,7 @@ async fn a_server_that_takes_nobody_is_given_up_as_well() {
         timeout: Duration::from_millis(50),
         ..runtime.connect_options()
     };
-    let error = connect(&parse(ADDRESS), options)
+    let error = meet(&parse(ADDRESS), options)
         .await
         .expect_err("nobody answers");
     assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
@@ -573,7 +573,7 @@ async fn a_socket_moved_to_another_name_leads_nobody_astray() {
     let mut host = Host::new(|_| {});
     let path = |name: &str| host.runtime.path().join(name);
     std::fs::rename(path("name-host.sock"), path("name-bank.sock")).expect("the directory is ours");
-    match host.runtime.connect("nowire:bank").await {
+    match host.runtime.meet("nowire:bank").await {
         Err(ConnectError::Refused {
             code: RefusalCode::WrongTarget,
             ..

@@ -47,7 +47,7 @@ async fn connections_leave_neither_descriptors_nor_memory() {
         let file = std::fs::File::open("/dev/null").expect("the null device");
         let sent = socket::send_with_descriptors(rude.as_fd(), &[0; 64], &[file.as_fd(); 4]);
         assert_eq!(sent, Ok(64));
-        assert!(runtime.connect("nowire:nobody").await.is_err());
+        assert!(runtime.meet("nowire:nobody").await.is_err());
     }
     let (client, server) = meet(&runtime, &listener, "nowire:leaks").await;
     drop((client, server));

@@ -5,9 +5,7 @@ mod common;
 use std::sync::atomic::Ordering;
 
 use common::{Runtime, meet, parse};
-use nowire::{
-    Address, ConnectError, ConnectOptions, ListenError, ListenOptions, Listener, connect,
-};
+use nowire::{Address, ConnectError, ConnectOptions, ListenError, ListenOptions, Listener, meet};
 use nowire_memory::socket::{Drained, drain_doorbell, ring_doorbell};
 use nowire_protocol::geometry::Geometry;
 use nowire_protocol::memory::{ReadMemory, WriteMemory};
@@ -32,7 +30,7 @@ async fn both_sides_read_what_the_other_writes() {
         ..runtime.connect_options()
     };
     let address = parse("nowire:inventory");
-    let (client, server) = tokio::join!(connect(&address, options), listener.accept());
+    let (client, server) = tokio::join!(meet(&address, options), listener.accept());
     let (client, server) = (client.expect("connected"), server.expect("accepted"));
 
     client.outbox.store(64, 42, Ordering::Release);
@@ -96,7 +94,7 @@ async fn a_doorbell_rung_right_after_the_welcome_is_not_lost() {
         met
     });
     // The server has rung before the client reads its welcome.
-    let client = runtime.connect("nowire:early").await.expect("connected");
+    let client = runtime.meet("nowire:early").await.expect("connected");
     let _server = server.await.expect("no panic");
     assert_eq!(drain_doorbell(client.socket.as_fd()), Ok(Drained::Rung(1)));
 }
@@ -140,7 +138,7 @@ async fn every_kind_of_address_is_found() {
         "nowire:al",
         "nowire:all2",
     ] {
-        let refused = runtime.connect(address).await;
+        let refused = runtime.meet(address).await;
         assert!(
             matches!(refused, Err(ConnectError::NotAnnounced { .. })),
             "{address}: {refused:?}"
@@ -175,13 +173,13 @@ async fn a_unix_socket_made_anew_is_another_one() {
     meet(&runtime, &listener, &address).await;
     drop(first);
     std::fs::remove_file(&path).expect("the socket is there");
-    let gone = runtime.connect(&address).await;
+    let gone = runtime.meet(&address).await;
     assert!(
         matches!(gone, Err(ConnectError::NotAnnounced { .. })),
         "{gone:?}"
     );
     let _second = std::os::unix::net::UnixListener::bind(&path).expect("a Unix socket");
-    let other = runtime.connect(&address).await;
+    let other = runtime.meet(&address).await;
     assert!(
         matches!(other, Err(ConnectError::NotAnnounced { .. })),
         "{other:?}"
@@ -215,7 +213,7 @@ async fn long_names_in_deep_directories_are_found() {
         ..ConnectOptions::default()
     };
     let address = parse(&name);
-    let (client, server) = tokio::join!(connect(&address, options), listener.accept());
+    let (client, server) = tokio::join!(meet(&address, options), listener.accept());
     assert_eq!(
         client.expect("connected").peer.pid,
         server.expect("accepted").peer.pid
@@ -226,7 +224,7 @@ async fn long_names_in_deep_directories_are_found() {
 async fn nothing_announced_says_where_it_looked() {
     let runtime = Runtime::new();
     let error = runtime
-        .connect("nowire:nobody")
+        .meet("nowire:nobody")
         .await
         .expect_err("nobody is there")
         .to_string();
@@ -240,7 +238,7 @@ async fn nothing_announced_says_where_it_looked() {
         runtime_dir: Some("/nowhere/at/all".into()),
         ..Default::default()
     };
-    let nowhere = connect(&parse("nowire:nobody"), options).await;
+    let nowhere = meet(&parse("nowire:nobody"), options).await;
     assert!(
         matches!(nowhere, Err(ConnectError::NotAnnounced { .. })),
         "{nowhere:?}"
@@ -290,7 +288,7 @@ async fn addresses_nobody_can_be_at_are_refused_on_both_sides() {
             matches!(listened, Err(ListenError::Address(_))),
             "{listened:?}"
         );
-        let connected = connect(&address, runtime.connect_options()).await;
+        let connected = meet(&address, runtime.connect_options()).await;
         assert!(
             matches!(connected, Err(ConnectError::Address(_))),
             "{connected:?}"

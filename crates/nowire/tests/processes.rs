@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Runtime, is_root, parse};
-use nowire::{ConnectError, ConnectOptions, ListenError, ListenOptions, Listener, Trust, connect};
+use nowire::{ConnectError, ConnectOptions, ListenError, ListenOptions, Listener, Trust, meet};
 
 const ROLE: &str = "NOWIRE_TEST_ROLE";
 const ADDRESS: &str = "NOWIRE_TEST_ADDRESS";
@@ -63,7 +63,7 @@ async fn child_process() {
                 timeout: Duration::from_secs(20),
                 ..Default::default()
             };
-            let outcome = match connect(&addresses[0], options).await {
+            let outcome = match meet(&addresses[0], options).await {
                 Ok(met) => format!("connected {}", met.peer),
                 Err(error) => format!("{error:?}"),
             };
@@ -96,7 +96,7 @@ async fn race(address: &nowire::Address, runtime: &Path, times: u32) {
                     runtime_dir: Some(runtime.into()),
                     ..Default::default()
                 };
-                let met = async { tokio::join!(connect(address, options), listener.accept()) };
+                let met = async { tokio::join!(meet(address, options), listener.accept()) };
                 // Without a limit, a client led to another server would hang this one.
                 let met = tokio::time::timeout(Duration::from_secs(20), met).await;
                 let (client, server) = met.expect("the client comes here");
@@ -199,7 +199,7 @@ impl Drop for Running {
 async fn a_killed_server_is_stale_until_the_next_one_begins() {
     let runtime = Runtime::new();
     let mut server = Role::new("serve", "nowire:mortal", runtime.path()).listening();
-    let met = runtime.connect("nowire:mortal").await.expect("connected");
+    let met = runtime.meet("nowire:mortal").await.expect("connected");
     assert_eq!(met.peer.pid, server.child.id());
     server.kill();
     assert_eq!(
@@ -208,12 +208,12 @@ async fn a_killed_server_is_stale_until_the_next_one_begins() {
         "as a dead server leaves it"
     );
     let error = runtime
-        .connect("nowire:mortal")
+        .meet("nowire:mortal")
         .await
         .expect_err("nobody listens");
     assert!(matches!(error, ConnectError::Stale { .. }), "{error:?}");
     let next = Role::new("serve", "nowire:mortal", runtime.path()).listening();
-    let met = runtime.connect("nowire:mortal").await.expect("connected");
+    let met = runtime.meet("nowire:mortal").await.expect("connected");
     assert_eq!(met.peer.pid, next.child.id());
 }
 
@@ -229,7 +229,7 @@ async fn what_a_killed_server_left_is_removed_by_any_other() {
     assert_eq!(runtime.files(), [files("living"), files("other")].concat());
     drop(other);
     let met = runtime
-        .connect("nowire:living")
+        .meet("nowire:living")
         .await
         .expect("a living server keeps its place");
     assert_eq!(met.peer.pid, living.child.id());
@@ -331,7 +331,7 @@ async fn another_user_is_refused_unless_allowed_by_both_sides() {
     let _impostor = other_user("serve", "127.0.0.1:50051", &runtime)
         .trusting(0)
         .listening();
-    match runtime.connect("127.0.0.1:50051").await {
+    match runtime.meet("127.0.0.1:50051").await {
         Err(ConnectError::NotTrusted { peer, own_uid: 0 }) => assert_eq!(peer.uid, NOBODY),
         other => panic!("{other:?}"),
     }
@@ -402,11 +402,11 @@ async fn an_address_of_another_network_is_not_taken_for_an_own_one() {
 
     // From the outside, by an address that leads there and by name.
     for address in ["198.51.100.7:50053", "nowire:anywhere"] {
-        runtime.connect(address).await.expect(address);
+        runtime.meet(address).await.expect(address);
     }
     // Loopback and wildcard mean something else here.
     for address in ["127.0.0.1:50051", "127.0.0.1:50052", "198.51.100.7:50052"] {
-        let error = runtime.connect(address).await.expect_err(address);
+        let error = runtime.meet(address).await.expect_err(address);
         assert!(
             matches!(error, ConnectError::NotAnnounced { .. }),
             "{error:?}"
@@ -430,12 +430,12 @@ async fn two_networks_with_one_address_are_told_apart_by_neither_being_taken() {
     let target = format!("{address}:50051");
     let mut first = own_network(address, "serve", &target, &runtime).listening();
     let second = own_network(address, "serve", &target, &runtime).listening();
-    let error = runtime.connect(&target).await.expect_err("which of them?");
+    let error = runtime.meet(&target).await.expect_err("which of them?");
     assert!(
         matches!(error, ConnectError::Ambiguous { count: 2, .. }),
         "{error:?}"
     );
     first.kill();
-    let met = runtime.connect(&target).await.expect("only one is left");
+    let met = runtime.meet(&target).await.expect("only one is left");
     assert_eq!(met.peer.pid, second.child.id());
 }

@@ -76,7 +76,7 @@ impl HostilePeer {
     /// Meets an honest server.
     ///
     /// # Errors
-    /// As `nowire::connect`.
+    /// As `nowire::meet`.
     pub async fn connect(address: &Address, runtime_dir: &Path) -> Result<Self, ConnectError> {
         let options = ConnectOptions {
             runtime_dir: Some(runtime_dir.to_owned()),
@@ -84,7 +84,7 @@ impl HostilePeer {
             user_agent: "hostile".to_owned(),
             ..ConnectOptions::default()
         };
-        let met = nowire::connect(address, options).await?;
+        let met = nowire::meet(address, options).await?;
         Ok(Self::new(Side::Client, met))
     }
 

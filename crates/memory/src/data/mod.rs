@@ -87,8 +87,8 @@ pub use niche::Niches;
 pub use pointer::{Lent, Ptr, Slice, Str};
 #[allow(unused_imports, reason = "for the heaps")]
 pub(crate) use private::PrivateMemory;
-pub(crate) use scope::{HEADER_BYTES, points_into};
-pub use scope::{Bounds, Scope, ScopeError, first_address, inline, root_words, write_root};
+pub(crate) use scope::HEADER_BYTES;
+pub use scope::{Bounds, Scope, ScopeError, first_address, inline, points_into, root_words, write_root};
 
 use std::mem::{self, MaybeUninit};
 

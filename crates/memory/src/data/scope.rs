@@ -5,6 +5,7 @@ use std::fmt;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::private::PrivateMemory;
 use super::{Ptr, Shared, Slice, Str, put};
@@ -41,6 +42,10 @@ pub enum ScopeError {
     /// given up, or because it keeps it. Take another scope.
     #[error("the peer may still be reading this scope: take another")]
     Held,
+    /// The scope was sealed for a call, so that it need not be copied: nobody
+    /// can change it any more. Take another scope.
+    #[error("the scope is sealed: take another")]
+    Sealed,
     /// Too many keys of a hashed map have like hashes. Take a
     /// [`Map`](super::Map), which does not mind.
     #[error("too many of {keys} keys have like hashes")]
@@ -95,8 +100,8 @@ pub struct Scope {
 }
 
 /// What a scope in a heap has in front of its data: a word with the number of
-/// bytes used, for the heap's owner alone, and one that keeps what follows
-/// aligned.
+/// bytes used, for the heap's owner alone, and one that is not zero once the run
+/// is sealed.
 pub(crate) const HEADER_BYTES: usize = 16;
 
 // SAFETY: rule 1: the memory is the scope's alone, whichever thread has it.
@@ -131,9 +136,25 @@ impl Scope {
     fn use_up_to(&self, bytes: usize) {
         self.used_bytes.set(bytes);
         if self.header_bytes > 0 {
-            // SAFETY: rule 1: the header is given out to nobody, and aligned.
-            unsafe { self.base.cast::<u64>().write(bytes as u64) };
+            self.header_word(0).store(bytes as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the scope's run was sealed: what is stored here no longer reaches
+    /// anybody.
+    #[inline]
+    fn is_sealed(&self) -> bool {
+        self.header_bytes > 0 && self.header_word(1).load(Ordering::Relaxed) != 0
+    }
+
+    /// A word of the header, which there must be. The run reads the first and
+    /// writes the second.
+    #[inline]
+    fn header_word(&self, index: usize) -> &AtomicU64 {
+        let word = self.base.cast::<u64>().as_ptr().wrapping_add(index);
+        // SAFETY: rule 1: the header is given out to nobody, and aligned; it is
+        // only accessed as atomics.
+        unsafe { AtomicU64::from_ptr(word) }
     }
 
     /// A scope in ordinary memory of this process, of at least `capacity_bytes`:
@@ -319,7 +340,9 @@ impl Scope {
     /// the borrow checker knowing; each has a share in the keep.
     #[inline]
     fn own_alone(&self) -> Result<(), ScopeError> {
-        if Arc::strong_count(&self.keep) == 1 {
+        if self.is_sealed() {
+            Err(ScopeError::Sealed)
+        } else if Arc::strong_count(&self.keep) == 1 {
             Ok(())
         } else {
             Err(ScopeError::Held)
@@ -386,6 +409,9 @@ impl Scope {
         if size_of::<T>() == 0 {
             return Ok(NonNull::dangling());
         }
+        if self.is_sealed() {
+            return Err(ScopeError::Sealed);
+        }
         let used = self.used_bytes.get();
         let align = const {
             if align_of::<T>() > GRAIN_BYTES {
@@ -443,7 +469,9 @@ impl fmt::Debug for Scope {
 }
 
 /// Whether the pointers in `value`, not followed, lead into `bytes` from `start`.
-pub(crate) fn points_into<T: Shared>(value: &T, start: usize, bytes: usize) -> bool {
+#[doc(hidden)]
+#[must_use]
+pub fn points_into<T: Shared>(value: &T, start: usize, bytes: usize) -> bool {
     let bounds = Bounds {
         start,
         bytes,

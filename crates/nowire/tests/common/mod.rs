@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nowire::{Address, ConnectError, ConnectOptions, ListenOptions, Listener, Met, connect};
+use nowire::{Address, ConnectError, ConnectOptions, ListenOptions, Listener, Met, meet};
 
 /// A runtime directory of its own for one test.
 pub(crate) struct Runtime {
@@ -44,8 +44,8 @@ impl Runtime {
         Listener::bind(&[parse(address)], self.listen_options()).expect("the address is free")
     }
 
-    pub(crate) async fn connect(&self, address: &str) -> Result<Met, ConnectError> {
-        connect(&parse(address), self.connect_options()).await
+    pub(crate) async fn meet(&self, address: &str) -> Result<Met, ConnectError> {
+        meet(&parse(address), self.connect_options()).await
     }
 
     /// Names of the files in the directory, sorted.
@@ -78,7 +78,7 @@ pub(crate) fn parse(address: &str) -> Address {
 
 /// Lets a client and a server of this process meet.
 pub(crate) async fn meet(runtime: &Runtime, listener: &Listener, address: &str) -> (Met, Met) {
-    let (client, server) = tokio::join!(runtime.connect(address), listener.accept());
+    let (client, server) = tokio::join!(runtime.meet(address), listener.accept());
     (client.expect("connected"), server.expect("accepted"))
 }
 

@@ -1,0 +1,308 @@
+//! A call in the server, from its arrival to its one last reply.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nowire_memory::data::{CheckBuffers, Scope, Shared};
+use nowire_memory::heap::{RUN_HEADER_BYTES, Run, TakeError, Taken};
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::frame::{Message, MessageKind, StreamId};
+
+use super::call_error::Code;
+use super::context::Context;
+use super::kept::{Giver, Kept};
+use super::link::Bell;
+use super::serving::Flow;
+use super::streaming::{Replies, Requests};
+use super::value::{Root, Sent};
+
+thread_local! {
+    static BUFFERS: RefCell<CheckBuffers> = RefCell::default();
+}
+
+/// Lends what checks work with.
+pub(crate) fn with_buffers<T>(work: impl FnOnce(&mut CheckBuffers) -> T) -> T {
+    BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
+        Ok(mut buffers) => work(&mut buffers),
+        Err(_) => work(&mut CheckBuffers::default()),
+    })
+}
+
+/// Status of a reply that is the error the method returns.
+pub(crate) const RETURNED: u16 = u16::MAX;
+
+/// A call that is being handled. Dropped without a reply, it answers that there
+/// is none.
+pub struct Call {
+    cx: Context,
+    stream: StreamId,
+    page: u32,
+    bytes: u32,
+    root: Root,
+    flow: Option<Arc<Flow>>,
+    bell: Bell,
+    /// The run that the reply is built in.
+    reply_run: Option<Arc<Run>>,
+    /// Arguments that are held beyond the call.
+    giver: Option<Arc<Giver>>,
+    answered: bool,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call")
+            .field("context", &self.cx)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Call {
+    #[inline]
+    pub(crate) fn new(
+        cx: Context,
+        message: &Message,
+        root: Root,
+        flow: Option<Arc<Flow>>,
+        bell: Bell,
+    ) -> Self {
+        Self {
+            cx,
+            stream: message.stream,
+            page: message.page,
+            bytes: message.bytes,
+            root,
+            flow,
+            bell,
+            reply_run: None,
+            giver: None,
+            answered: false,
+        }
+    }
+
+    /// Circumstances of the call.
+    #[inline]
+    pub fn context(&self) -> &Context {
+        &self.cx
+    }
+
+    pub(crate) fn flow(&self) -> Option<Arc<Flow>> {
+        self.flow.clone()
+    }
+
+    /// Whether nobody waits for the reply any more.
+    pub(crate) fn is_late(&self) -> bool {
+        self.cx.is_cancelled()
+    }
+
+    /// The arguments, kept still and checked. None if they are not what they must
+    /// be, or there is no memory to keep them still: the caller has been told, and
+    /// there is nothing left to do but return.
+    #[inline]
+    pub fn take<A: Shared>(&mut self) -> Option<Taken<A>> {
+        let link = &self.cx.link.link;
+        let taken = with_buffers(|buffers| {
+            link.peer_heap().take::<A>(
+                self.root.words(),
+                self.page,
+                self.bytes,
+                link.keeping,
+                buffers,
+            )
+        });
+        match taken {
+            Ok(taken) => Some(taken),
+            Err(error) => {
+                self.refuse(&error);
+                None
+            }
+        }
+    }
+
+    #[cold]
+    fn refuse(&mut self, error: &TakeError) {
+        if let TakeError::NoMemory { .. } = error {
+            self.answer_failed(Code::ResourceExhausted, &error.to_string());
+            return;
+        }
+        let text = error.to_string();
+        self.answer_failed(Code::InvalidArgument, &text);
+        let link = &self.cx.link.link;
+        link.ring_if_asleep();
+        link.misbehaved(PeerMisbehaved::Data(text));
+    }
+
+    /// An argument that may be held beyond the call.
+    pub fn kept<A: Shared, T: Shared>(
+        &mut self,
+        args: &Taken<A>,
+        project: impl for<'a> FnOnce(&'a A::At<'a>) -> &'a T::At<'a>,
+    ) -> Kept<T> {
+        let giver =
+            args.in_place().then(|| {
+                Arc::clone(self.giver.get_or_insert_with(|| {
+                    Arc::new(Giver::new(Arc::clone(&self.cx.link), self.page))
+                }))
+            });
+        Kept::new(args.part(project), giver)
+    }
+
+    /// A scope for the reply. None if there is no memory for one; the caller has
+    /// been told.
+    pub fn scope(&mut self) -> Option<Scope> {
+        let bytes = self.cx.link.dispatch.reply_scope_bytes;
+        self.scope_of(bytes)
+    }
+
+    /// A scope for the reply with room for `bytes`.
+    pub(crate) fn scope_of(&mut self, bytes: usize) -> Option<Scope> {
+        match self.cx.link.link.allocate(bytes + RUN_HEADER_BYTES) {
+            Ok(run) => {
+                self.reply_run = Some(Arc::clone(&run));
+                Some(run.scope())
+            }
+            Err(error) => {
+                self.answer_failed(Code::ResourceExhausted, &error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Replies with a value that points to nothing.
+    #[inline]
+    pub fn reply<R: Shared>(mut self, value: R) {
+        const { assert!(!R::POINTERS, "a reply with pointers needs a scope") }
+        self.answer(0, 0, Root::of(&value), size_of::<R>(), None);
+    }
+
+    /// Replies with a value that was built in `scope`, which [`scope`](Self::scope)
+    /// gave.
+    pub fn reply_in<R: Shared>(mut self, scope: &Scope, value: R) {
+        if !scope.holds(&value) {
+            self.answer_failed(
+                Code::Internal,
+                "the reply points out of the scope it is built in",
+            );
+            return;
+        }
+        let run = self.reply_run.take().filter(|_| R::POINTERS);
+        self.answer(0, 0, Root::of(&value), size_of::<R>(), run);
+    }
+
+    /// Replies with the error that the method may return.
+    pub fn reply_error<E: Shared>(mut self, error: E) {
+        const { assert!(!E::POINTERS, "an error points to nothing") }
+        self.answer(
+            RETURNED,
+            Message::FAILED,
+            Root::of(&error),
+            size_of::<E>(),
+            None,
+        );
+    }
+
+    /// Replies that the call failed.
+    pub(crate) fn fail(mut self, code: Code, text: &str) {
+        self.answer_failed(code, text);
+    }
+
+    /// The stream of replies.
+    pub fn replies<T: Shared>(&mut self) -> Replies<T> {
+        Replies::new(&self.cx, self.stream, self.flow.clone())
+    }
+
+    /// The stream of requests.
+    pub fn requests<T: Shared>(&mut self) -> Requests<T> {
+        Requests::new(&self.cx, self.stream, self.flow.clone())
+    }
+
+    fn answer_failed(&mut self, code: Code, text: &str) {
+        let limit = self.cx.link.link.root_limit_bytes();
+        let mut end = text.len().min(limit);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let bytes = &text.as_bytes()[..end];
+        let root = if end <= 32 {
+            let mut words = [0; 4];
+            for (word, chunk) in words.iter_mut().zip(bytes.chunks(8)) {
+                let mut eight = [0; 8];
+                eight[..chunk.len()].copy_from_slice(chunk);
+                *word = u64::from_ne_bytes(eight);
+            }
+            Root::Inline(words)
+        } else {
+            Root::from_bytes(bytes)
+        };
+        self.answer(code.to_wire(), Message::FAILED, root, end, None);
+    }
+
+    #[inline]
+    fn answer(&mut self, code: u16, flags: u8, root: Root, bytes: usize, run: Option<Arc<Run>>) {
+        if std::mem::replace(&mut self.answered, true) {
+            return;
+        }
+        let server = &self.cx.link;
+        let link = &server.link;
+        let mut message = Message {
+            stream: self.stream,
+            flags,
+            code,
+            timeout_us: 0,
+            page: 0,
+            bytes: 0,
+            inline: [0; 4],
+        };
+        if self.giver.is_some() {
+            message.flags |= Message::KEPT;
+        }
+        if let Some(run) = run {
+            message.page = run.page();
+            message.bytes = run.used_bytes();
+            // Before the client can release it.
+            link.hold(run);
+        }
+        if self.flow.is_some() {
+            server.finished(self.stream);
+        }
+        // Nobody is there to be told that the connection is over.
+        let _ = match &root {
+            Root::Inline(words) => {
+                message.inline = *words;
+                link.send(MessageKind::Reply, &message, &Sent::Inline, self.bell)
+            }
+            Root::Long(_) if bytes > link.root_limit_bytes() => {
+                let text = format!("a reply of {bytes} bytes by value: build it in a scope");
+                self.answered = false;
+                self.answer_failed(Code::Internal, &text);
+                return;
+            }
+            Root::Long(_) => {
+                message.flags |= Message::AHEAD;
+                let sent = Sent::Ahead {
+                    root: &root.to_bytes(bytes),
+                    metadata: &[],
+                };
+                link.send(MessageKind::Reply, &message, &sent, self.bell)
+            }
+        };
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let late = self.cx.deadline.is_some_and(|at| Instant::now() >= at);
+        let (code, text) = if late {
+            (Code::DeadlineExceeded, "the deadline passed")
+        } else if self.is_late() {
+            (Code::Cancelled, "the caller gave up")
+        } else {
+            (Code::Internal, "the handler ended without a reply")
+        };
+        self.answer_failed(code, text);
+    }
+}

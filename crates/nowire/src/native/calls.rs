@@ -1,0 +1,327 @@
+//! The calls a client has open: which reply is for whom.
+//!
+//! A call has a place on the wire, used again once its last reply came, and a
+//! ticket, with which its caller takes what came.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+use std::thread::Thread;
+
+use nowire_memory::heap::Run;
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::frame::{Message, StreamId};
+
+use super::value::Arrived;
+
+/// Items of a stream that may be on their way before the other side takes some.
+pub(crate) const WINDOW_ITEMS: u32 = 64;
+
+/// A reply, or an item of one, as it came.
+#[derive(Debug)]
+pub(crate) struct Came {
+    pub(crate) message: Message,
+    pub(crate) arrived: Arrived,
+}
+
+/// Somebody who is to be told.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Thread(Thread),
+    Task(Waker),
+}
+
+impl Waiter {
+    pub(crate) fn wake(self) {
+        match self {
+            Self::Thread(thread) => thread.unpark(),
+            Self::Task(waker) => waker.wake(),
+        }
+    }
+}
+
+/// With what a caller takes what came for its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u32);
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// Something that comes for a call.
+    Call(Ticket),
+    /// That another call may be begun.
+    Vacancy,
+}
+
+#[derive(Debug, Default)]
+struct Wire {
+    call: u32,
+    open: bool,
+    /// None: the caller has given up.
+    ticket: Option<Ticket>,
+    /// The scope of the arguments: not used again before the last reply.
+    run: Option<Arc<Run>>,
+}
+
+#[derive(Debug, Default)]
+struct Slip {
+    stream: Option<StreamId>,
+    last: Option<Came>,
+    items: VecDeque<Came>,
+    /// Items that the server takes.
+    credit: u32,
+    waiter: Option<Waiter>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Calls {
+    wires: Vec<Wire>,
+    free_wires: Vec<u32>,
+    slips: Vec<Slip>,
+    free_slips: Vec<u32>,
+    limit: u32,
+    vacancies: VecDeque<Waiter>,
+    pub(crate) going_away: bool,
+}
+
+/// How many wait while somebody else reads the ring.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) threads: AtomicUsize,
+    pub(crate) tasks: AtomicUsize,
+}
+
+impl Waiting {
+    pub(crate) fn any(&self) -> bool {
+        self.threads.load(Ordering::SeqCst) + self.tasks.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// What is left of a call after its last reply, to be dropped without the lock.
+#[derive(Debug, Default)]
+pub(crate) struct Delivered {
+    pub(crate) waiter: Option<Waiter>,
+    pub(crate) vacancy: Option<Waiter>,
+    /// The run of the arguments, which the server no longer reads, or holds.
+    pub(crate) run: Option<Arc<Run>>,
+    /// A reply that nobody takes.
+    pub(crate) unwanted: Option<Came>,
+}
+
+impl Calls {
+    pub(crate) fn new(limit: u32) -> Self {
+        Self {
+            wires: Vec::new(),
+            free_wires: Vec::new(),
+            slips: Vec::new(),
+            free_slips: Vec::new(),
+            limit,
+            vacancies: VecDeque::new(),
+            going_away: false,
+        }
+    }
+
+    /// Begins a call; none while as many are open as may be.
+    #[inline]
+    pub(crate) fn begin(&mut self, run: &mut Option<Arc<Run>>) -> Option<(StreamId, Ticket)> {
+        let index = match self.free_wires.pop() {
+            Some(index) => index,
+            None if self.wires.len() < self.limit as usize => {
+                self.wires.push(Wire::default());
+                self.wires.len() as u32 - 1
+            }
+            None => return None,
+        };
+        let slip = self.free_slips.pop().unwrap_or_else(|| {
+            self.slips.push(Slip::default());
+            self.slips.len() as u32 - 1
+        });
+        let ticket = Ticket(slip);
+        let wire = &mut self.wires[index as usize];
+        wire.call = wire.call.wrapping_add(1);
+        wire.open = true;
+        wire.ticket = Some(ticket);
+        wire.run = run.take();
+        let stream = StreamId {
+            index,
+            call: wire.call,
+        };
+        let slip = &mut self.slips[slip as usize];
+        slip.stream = Some(stream);
+        slip.credit = WINDOW_ITEMS;
+        Some((stream, ticket))
+    }
+
+    fn wire(&mut self, stream: StreamId) -> Result<&mut Wire, PeerMisbehaved> {
+        self.wires
+            .get_mut(stream.index as usize)
+            .filter(|wire| wire.open && wire.call == stream.call)
+            .ok_or(PeerMisbehaved::UnknownStream(stream))
+    }
+
+    /// Takes in a reply, or an item of one.
+    #[inline]
+    pub(crate) fn deliver(
+        &mut self,
+        message: &Message,
+        arrived: Arrived,
+    ) -> Result<Delivered, PeerMisbehaved> {
+        let stream = message.stream;
+        let is_item = message.has(Message::ITEM);
+        let wire = self.wire(stream)?;
+        let mut delivered = Delivered::default();
+        let ticket = if is_item {
+            wire.ticket
+        } else {
+            wire.open = false;
+            delivered.run = wire.run.take();
+            let ticket = wire.ticket.take();
+            self.free_wires.push(stream.index);
+            delivered.vacancy = self.vacancies.pop_front();
+            ticket
+        };
+        let came = Came {
+            message: *message,
+            arrived,
+        };
+        let Some(Ticket(slip)) = ticket else {
+            delivered.unwanted = Some(came);
+            return Ok(delivered);
+        };
+        let slip = &mut self.slips[slip as usize];
+        if !is_item {
+            slip.last = Some(came);
+        } else if slip.items.len() >= WINDOW_ITEMS as usize {
+            return Err(PeerMisbehaved::Order {
+                stream,
+                what: "more items than were asked for",
+            });
+        } else {
+            slip.items.push_back(came);
+        }
+        delivered.waiter = slip.waiter.take();
+        Ok(delivered)
+    }
+
+    /// The server takes more items.
+    pub(crate) fn grant(
+        &mut self,
+        stream: StreamId,
+        items: u32,
+    ) -> Result<Option<Waiter>, PeerMisbehaved> {
+        let Some(Ticket(slip)) = self.wire(stream)?.ticket else {
+            return Ok(None);
+        };
+        let slip = &mut self.slips[slip as usize];
+        slip.credit = slip
+            .credit
+            .checked_add(items)
+            .filter(|credit| *credit <= WINDOW_ITEMS)
+            .ok_or(PeerMisbehaved::Order {
+                stream,
+                what: "credit beyond the window",
+            })?;
+        Ok(slip.waiter.take())
+    }
+
+    /// The last reply of a call, which ends the ticket.
+    #[inline]
+    pub(crate) fn take_last(&mut self, ticket: Ticket) -> Option<Came> {
+        let slip = &mut self.slips[ticket.0 as usize];
+        let last = slip.last.take()?;
+        self.end(ticket);
+        Some(last)
+    }
+
+    /// The stream of an open call.
+    pub(crate) fn stream_of(&self, ticket: Ticket) -> StreamId {
+        let stream = self.slips[ticket.0 as usize].stream;
+        stream.expect("a ticket has a stream until it ends")
+    }
+
+    /// Whether the last reply of a call has come.
+    pub(crate) fn is_done(&self, ticket: Ticket) -> bool {
+        self.slips[ticket.0 as usize].last.is_some()
+    }
+
+    /// The next item of a reply.
+    pub(crate) fn take_item(&mut self, ticket: Ticket) -> Option<Came> {
+        self.slips[ticket.0 as usize].items.pop_front()
+    }
+
+    /// Uses credit for one item.
+    pub(crate) fn take_credit(&mut self, ticket: Ticket) -> bool {
+        let slip = &mut self.slips[ticket.0 as usize];
+        let some = slip.credit > 0;
+        slip.credit -= u32::from(some);
+        some
+    }
+
+    /// Gives a call up: what came and was not taken, and whether the server is
+    /// to be told.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) -> (Vec<Came>, Option<StreamId>) {
+        let slip = &mut self.slips[ticket.0 as usize];
+        let mut unwanted: Vec<_> = slip.items.drain(..).collect();
+        unwanted.extend(slip.last.take());
+        let stream = slip.stream;
+        self.end(ticket);
+        let open = stream.filter(|stream| match self.wire(*stream) {
+            Ok(wire) => {
+                wire.ticket = None;
+                true
+            }
+            Err(_) => false,
+        });
+        (unwanted, open)
+    }
+
+    fn end(&mut self, ticket: Ticket) {
+        let slip = &mut self.slips[ticket.0 as usize];
+        slip.stream = None;
+        slip.waiter = None;
+        debug_assert!(slip.items.is_empty(), "items are taken before the end");
+        self.free_slips.push(ticket.0);
+    }
+
+    /// Remembers whom to wake.
+    pub(crate) fn register(&mut self, place: Place, waiter: Waiter) {
+        match place {
+            Place::Call(ticket) => self.slips[ticket.0 as usize].waiter = Some(waiter),
+            Place::Vacancy => self.vacancies.push_back(waiter),
+        }
+    }
+
+    /// Forgets the thread that no longer waits.
+    pub(crate) fn unregister(&mut self, place: Place) {
+        match place {
+            Place::Call(ticket) => self.slips[ticket.0 as usize].waiter = None,
+            Place::Vacancy => {
+                let me = std::thread::current().id();
+                self.vacancies
+                    .retain(|waiter| !matches!(waiter, Waiter::Thread(t) if t.id() == me));
+            }
+        }
+    }
+
+    /// A thread that waits, to read the ring next.
+    pub(crate) fn any_thread(&self) -> Option<Thread> {
+        let thread = |waiter: &Waiter| match waiter {
+            Waiter::Thread(thread) => Some(thread.clone()),
+            Waiter::Task(_) => None,
+        };
+        self.slips
+            .iter()
+            .filter_map(|slip| slip.waiter.as_ref())
+            .chain(&self.vacancies)
+            .find_map(thread)
+    }
+
+    /// Everybody who waits.
+    pub(crate) fn take_waiters(&mut self) -> Vec<Waiter> {
+        let calls = self.slips.iter_mut().filter_map(|slip| slip.waiter.take());
+        let mut waiters: Vec<_> = calls.collect();
+        waiters.extend(self.vacancies.drain(..));
+        waiters
+    }
+}

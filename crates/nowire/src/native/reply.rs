@@ -1,0 +1,74 @@
+//! What a call gives back, read where the server built it.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use nowire_memory::data::Shared;
+use nowire_memory::heap::Taken;
+
+use super::channel;
+
+/// A reply: checked, and read in place until dropped, then given back to the
+/// server. It keeps its connection's memory, so it can outlive the server.
+pub struct Reply<T: Shared> {
+    taken: Taken<T>,
+    /// After what lies there.
+    _release: Option<Release>,
+}
+
+/// Gives a scope of the server's heap back.
+pub(crate) struct Release {
+    shared: Arc<channel::Shared>,
+    page: u32,
+}
+
+impl Release {
+    pub(crate) fn new(shared: Arc<channel::Shared>, page: u32) -> Self {
+        Self { shared, page }
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.shared.link.release(self.page);
+    }
+}
+
+impl<T: Shared> Reply<T> {
+    pub(crate) fn new(taken: Taken<T>, release: Option<Release>) -> Self {
+        // What was copied is read here; the server's scope has gone back.
+        let release = release.filter(|_| taken.in_place());
+        Self {
+            taken,
+            _release: release,
+        }
+    }
+
+    /// The value.
+    #[inline]
+    pub fn get(&self) -> &T::At<'_> {
+        self.taken.get()
+    }
+}
+
+impl<T> Deref for Reply<T>
+where
+    T: for<'a> Shared<At<'a> = T>,
+{
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.taken.get()
+    }
+}
+
+impl<T: Shared> fmt::Debug for Reply<T>
+where
+    for<'a> T::At<'a>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}

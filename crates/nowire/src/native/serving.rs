@@ -1,0 +1,300 @@
+//! The server's end of a native connection: what comes for it, and the calls
+//! that are being handled.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::frame::{Message, ResetCode, StreamId};
+use tokio::task::AbortHandle;
+
+use super::call::Call;
+use super::call_error::Code;
+use super::calls::{Came, WINDOW_ITEMS};
+use super::context::Context;
+use super::dispatch::{Dispatch, Found};
+use super::link::{Bell, Link, Receive};
+use super::service::Runs;
+use super::value::Arrived;
+
+/// One client of a server.
+pub(crate) struct ServerLink {
+    pub(crate) link: Link,
+    pub(crate) dispatch: Arc<Dispatch>,
+    /// Calls that are handled by somebody else than the polling thread.
+    running: Mutex<HashMap<u32, Running>>,
+}
+
+struct Running {
+    call: u32,
+    flow: Arc<Flow>,
+}
+
+/// What the outside tells a call that is being handled.
+pub(crate) struct Flow {
+    pub(crate) cancelled: Arc<AtomicBool>,
+    state: Mutex<FlowState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct FlowState {
+    abort: Option<AbortHandle>,
+    items: VecDeque<Came>,
+    ended: bool,
+    credit: u32,
+}
+
+impl Flow {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            cancelled: Arc::new(AtomicBool::new(false)),
+            state: Mutex::new(FlowState {
+                credit: WINDOW_ITEMS,
+                ..FlowState::default()
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FlowState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the task stopped when the caller gives up.
+    pub(crate) fn stops(&self, abort: AbortHandle) {
+        if self.cancelled.load(Ordering::Acquire) {
+            abort.abort();
+        }
+        self.lock().abort = Some(abort);
+        if self.cancelled.load(Ordering::Acquire)
+            && let Some(abort) = &self.lock().abort
+        {
+            abort.abort();
+        }
+    }
+
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        if let Some(abort) = &self.lock().abort {
+            abort.abort();
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next item of the request; none at its end, or when the call
+    /// is over.
+    pub(crate) fn next_item(&self, deadline: Option<Instant>) -> Option<Came> {
+        let mut state = self.lock();
+        loop {
+            if let Some(came) = state.items.pop_front() {
+                return Some(came);
+            }
+            if state.ended || self.is_over(deadline) {
+                return None;
+            }
+            state = self.sleep(state, deadline);
+        }
+    }
+
+    /// Waits until the client takes another item; false when the call is over.
+    pub(crate) fn take_credit(&self, deadline: Option<Instant>) -> bool {
+        let mut state = self.lock();
+        loop {
+            if self.is_over(deadline) {
+                return false;
+            }
+            if state.credit > 0 {
+                state.credit -= 1;
+                return true;
+            }
+            state = self.sleep(state, deadline);
+        }
+    }
+
+    fn is_over(&self, deadline: Option<Instant>) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+            || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn sleep<'a>(
+        &self,
+        state: MutexGuard<'a, FlowState>,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, FlowState> {
+        let time = deadline.map_or(Duration::from_secs(3600), |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
+        let slept = self.changed.wait_timeout(state, time);
+        slept.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl ServerLink {
+    pub(crate) fn new(link: Link, dispatch: Arc<Dispatch>) -> Arc<Self> {
+        Arc::new(Self {
+            link,
+            dispatch,
+            running: Mutex::default(),
+        })
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<u32, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls that are being handled.
+    pub(crate) fn open_calls(&self) -> usize {
+        self.running().len()
+    }
+
+    /// The last reply to a call has been sent.
+    pub(crate) fn finished(&self, stream: StreamId) {
+        let over = self.running().remove(&stream.index);
+        // Items nobody took are given back.
+        if let Some(running) = over {
+            let items = std::mem::take(&mut running.flow.lock().items);
+            for came in items.iter().filter(|came| came.message.bytes > 0) {
+                self.link.release(came.message.page);
+            }
+        }
+    }
+
+    /// The connection is over: everything that is being handled for it stops.
+    pub(crate) fn cancel_all(&self) {
+        let running = std::mem::take(&mut *self.running());
+        for running in running.into_values() {
+            running.flow.cancel();
+        }
+    }
+}
+
+/// What comes for a server.
+pub(crate) struct Serving<'a>(pub(crate) &'a Arc<ServerLink>);
+
+impl Serving<'_> {
+    fn flow(&self, stream: StreamId) -> Option<Arc<Flow>> {
+        let running = self.0.running();
+        let running = running.get(&stream.index)?;
+        (running.call == stream.call).then(|| Arc::clone(&running.flow))
+    }
+
+    fn item(&self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved> {
+        let Some(flow) = self.flow(message.stream) else {
+            // The handler has returned; the client does not know yet.
+            if message.bytes > 0 {
+                self.0.link.release(message.page);
+            }
+            return Ok(());
+        };
+        let mut state = flow.lock();
+        if message.has(Message::ITEM) {
+            if state.items.len() >= WINDOW_ITEMS as usize || state.ended {
+                return Err(PeerMisbehaved::Order {
+                    stream: message.stream,
+                    what: "more items than were asked for",
+                });
+            }
+            state.items.push_back(Came {
+                message: *message,
+                arrived,
+            });
+        } else {
+            state.ended = true;
+        }
+        drop(state);
+        flow.changed.notify_all();
+        Ok(())
+    }
+}
+
+impl Receive for Serving<'_> {
+    #[inline]
+    fn call(&mut self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved> {
+        if message.flags & (Message::ITEM | Message::END) != 0 {
+            return self.item(message, arrived);
+        }
+        let server = self.0;
+        let deadline = (message.timeout_us != 0)
+            .then(|| Instant::now() + Duration::from_micros(message.timeout_us.into()));
+        let mut cx = Context {
+            link: Arc::clone(server),
+            deadline,
+            metadata: arrived.metadata,
+            cancelled: None,
+        };
+        let call = |cx, flow, bell| Call::new(cx, message, arrived.root, flow, bell);
+        match server.dispatch.find(message.code) {
+            Found::Method {
+                service,
+                method,
+                runs: Runs::Here,
+            } => {
+                server
+                    .dispatch
+                    .run(service, method, call(cx, None, Bell::Later));
+            }
+            Found::Method {
+                service,
+                method,
+                runs,
+            } => {
+                let flow = Flow::new();
+                let stream = message.stream;
+                let running = Running {
+                    call: stream.call,
+                    flow: Arc::clone(&flow),
+                };
+                if server.running().insert(stream.index, running).is_some() {
+                    return Err(PeerMisbehaved::StreamInUse(stream));
+                }
+                cx.cancelled = Some(Arc::clone(&flow.cancelled));
+                let call = call(cx, Some(flow), Bell::Now);
+                server.dispatch.start(service, method, runs, call);
+            }
+            Found::Describe => server.dispatch.describe(call(cx, None, Bell::Later)),
+            Found::Nothing => {
+                let text = format!("there is no method {}", message.code);
+                call(cx, None, Bell::Later).fail(Code::Unimplemented, &text);
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, message: &Message, _arrived: Arrived) -> Result<(), PeerMisbehaved> {
+        Err(PeerMisbehaved::Order {
+            stream: message.stream,
+            what: "a reply from a client",
+        })
+    }
+
+    fn credit(&mut self, stream: StreamId, items: u32) -> Result<(), PeerMisbehaved> {
+        if let Some(flow) = self.flow(stream) {
+            let mut state = flow.lock();
+            state.credit = state
+                .credit
+                .checked_add(items)
+                .filter(|credit| *credit <= WINDOW_ITEMS)
+                .ok_or(PeerMisbehaved::Order {
+                    stream,
+                    what: "credit beyond the window",
+                })?;
+            drop(state);
+            flow.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, stream: StreamId, _code: ResetCode) -> Result<(), PeerMisbehaved> {
+        // Of a call that has been answered meanwhile nothing is left to stop.
+        if let Some(flow) = self.flow(stream) {
+            flow.cancel();
+        }
+        Ok(())
+    }
+
+    fn go_away(&mut self) {}
+}

@@ -1,0 +1,96 @@
+//! Root values on their way: the bytes of an argument tuple or a result, as they
+//! are in memory.
+
+use nowire_memory::data::{self, Shared};
+use nowire_protocol::frame::Message;
+use nowire_protocol::head::Block;
+
+/// Words of a root that fit into a message.
+const INLINE_WORDS: usize = 4;
+
+/// The words of a root value.
+#[derive(Clone, Debug)]
+pub(crate) enum Root {
+    /// At most 32 bytes, zeros behind them.
+    Inline([u64; INLINE_WORDS]),
+    /// More, or with metadata.
+    Long(Box<[u64]>),
+}
+
+impl Root {
+    /// The root in whole words.
+    #[inline]
+    pub(crate) fn words(&self) -> &[u64] {
+        match self {
+            Self::Inline(words) => words,
+            Self::Long(words) => words,
+        }
+    }
+
+    /// The root that came as bytes.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let words = bytes.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_ne_bytes(word)
+        });
+        Self::Long(words.collect())
+    }
+
+    /// The root as bytes, at least `bytes` of them.
+    pub(crate) fn to_bytes(&self, bytes: usize) -> Vec<u8> {
+        let mut all: Vec<u8> = self.words().iter().flat_map(|w| w.to_ne_bytes()).collect();
+        all.truncate(bytes);
+        all
+    }
+
+    /// The root of a value, padding zeroed.
+    #[inline]
+    pub(crate) fn of<T: Shared>(value: &T) -> Self {
+        if const { size_of::<T>() <= INLINE_WORDS * 8 } {
+            let mut words = [0; INLINE_WORDS];
+            data::write_root(value, &mut words);
+            Self::Inline(words)
+        } else {
+            let mut words = vec![0; size_of::<T>().div_ceil(8)];
+            data::write_root(value, &mut words);
+            Self::Long(words.into())
+        }
+    }
+}
+
+/// A root and metadata as they came, not checked.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) root: Root,
+    pub(crate) metadata: Option<Box<Block>>,
+}
+
+impl Arrived {
+    #[inline]
+    pub(crate) fn inline(message: &Message) -> Self {
+        Self {
+            root: Root::Inline(message.inline),
+            metadata: None,
+        }
+    }
+
+    /// The text of a failure.
+    pub(crate) fn text(&self) -> String {
+        let bytes = self.root.to_bytes(usize::MAX);
+        let end = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |i| i + 1);
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    }
+}
+
+/// Where the root of a message goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sent<'a> {
+    /// It is in the message.
+    Inline,
+    /// It and metadata go ahead of the message.
+    Ahead { root: &'a [u8], metadata: &'a [u8] },
+}
