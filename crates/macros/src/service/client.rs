@@ -1,8 +1,9 @@
 //! The clients: what calls a service in another process.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote};
-use syn::Ident;
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Ident, Type, parse_quote};
 
 use super::model::{Method, ParamKind, Returns, Service};
 use super::{table, types};
@@ -96,8 +97,8 @@ fn frame(service: &Service, client: &Ident, docs: &str) -> TokenStream {
             /// If the channel is closed, or its heap has reached its quota.
             pub fn scope(
                 &self,
-            ) -> ::core::result::Result<::nowire::Scope, ::nowire::CallError> {
-                self.bound.channel().scope()
+            ) -> ::core::result::Result<::nowire::Scope, ::nowire::ScopeUnavailable> {
+                self.bound.scope()
             }
 
             /// A scope for at least `bytes` bytes of arguments.
@@ -107,8 +108,8 @@ fn frame(service: &Service, client: &Ident, docs: &str) -> TokenStream {
             pub fn scope_of(
                 &self,
                 bytes: usize,
-            ) -> ::core::result::Result<::nowire::Scope, ::nowire::CallError> {
-                self.bound.channel().scope_of(bytes)
+            ) -> ::core::result::Result<::nowire::Scope, ::nowire::ScopeUnavailable> {
+                self.bound.scope_of(bytes)
             }
 
             /// The same client, whose calls fail unless they are answered in time.
@@ -188,25 +189,27 @@ fn exchange(method: &Method, number: u16) -> TokenStream {
     let (name, docs) = (&method.name, &method.docs);
     let params = params(method, Some(quote!('call)));
     let (reply, error) = (types::reply(&method.returns), types::error(&method.returns));
-    let requests = or_unit(types::requests(method));
-    let replies = or_unit(types::replies(method));
-    let arguments = lent(method);
+    let requests = types::requests(method).unwrap_or_else(unit);
+    let replies = types::replies(method).unwrap_or_else(unit);
+    let given = [&requests, &replies, &reply, &error].map(types::given);
+    let (types, arguments) = (types::arguments(method), lent(method));
     quote! {
         #(#docs)*
         pub fn #name<'call>(&'call self, #(#params),*) -> ::core::result::Result<
             ::nowire::Exchange<'call, #requests, #replies, #reply, #error>,
             ::nowire::CallError<#error>,
         > {
-            self.bound.exchange::<_, #requests, #replies, #reply, #error>(#number, #arguments)
+            self.bound.exchange::<#types, #(#given),*>(#number, #arguments)
         }
     }
 }
 
 /// Calls one of the functions of the channel that differ in how they wait.
 fn made(method: &Method, how: TokenStream, number: u16) -> TokenStream {
-    let (reply, error) = (types::reply(&method.returns), types::error(&method.returns));
-    let arguments = lent(method);
-    quote!(self.bound.#how::<_, #reply, #error>(#number, #arguments))
+    let reply = types::given(&types::reply(&method.returns));
+    let error = types::given(&types::error(&method.returns));
+    let (types, arguments) = (types::arguments(method), lent(method));
+    quote!(self.bound.#how::<#types, #reply, #error>(#number, #arguments))
 }
 
 /// The client's parameters; those that are borrowed live as long as `lifetime`.
@@ -226,7 +229,7 @@ fn params(method: &Method, lifetime: Option<TokenStream>) -> Vec<TokenStream> {
                     quote!(#name: ::nowire::Ptr<#lifetime, #ty>)
                 }
                 ParamKind::Value(ty) => {
-                    let ty = types::inferred(ty);
+                    let ty = types::received(ty);
                     quote!(#name: #ty)
                 }
                 _ => TokenStream::new(),
@@ -260,7 +263,8 @@ fn answer(returns: &Returns) -> TokenStream {
         return quote!(::core::result::Result<(), #error>);
     }
     let reply = types::reply(returns);
-    quote!(::core::result::Result<::nowire::Reply<#reply>, #error>)
+    let reply = quote_spanned!(reply.span()=> ::nowire::Reply<#reply>);
+    quote!(::core::result::Result<#reply, #error>)
 }
 
 /// What makes nothing of a reply that holds nothing.
@@ -276,8 +280,8 @@ fn is_unit(returns: &Returns) -> bool {
     matches!(returns, Returns::Unit | Returns::Result { ok: None, .. })
 }
 
-fn or_unit(ty: Option<impl ToTokens>) -> TokenStream {
-    ty.map_or_else(|| quote!(()), ToTokens::into_token_stream)
+fn unit() -> Type {
+    parse_quote!(())
 }
 
 fn streams(method: &Method) -> bool {

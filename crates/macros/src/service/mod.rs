@@ -1,6 +1,7 @@
 //! `#[service]`: a trait that other processes can call.
 
 mod client;
+mod guards;
 mod item;
 mod model;
 mod parse;
@@ -24,5 +25,6 @@ pub(crate) fn expand(arguments: TokenStream, item: ItemTrait) -> Result<TokenStr
     let item = &service.item;
     let server = server::generate(&service);
     let client = client::generate(&service);
-    Ok(quote!(#item #server #client))
+    let guards = guards::generate(&service);
+    Ok(quote!(#item #server #client #guards))
 }

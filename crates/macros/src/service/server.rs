@@ -2,7 +2,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Ident, Index};
+use syn::spanned::Spanned;
+use syn::{Ident, Index, Type};
 
 use super::model::{Method, Param, ParamKind, Returns, Runs, Service};
 use super::{table, types};
@@ -17,6 +18,12 @@ pub(super) fn generate(service: &Service) -> TokenStream {
     let docs = format!(" Serves a [`{trait_name}`] to other processes.");
     let calls = arms(service, |runs| runs != Runs::Task);
     let tasks = arms(service, |runs| runs == Runs::Task);
+    let by_value = quote! {
+        #[allow(dead_code, reason = "methods may have no such argument")]
+        fn by_value<Value: ::core::marker::Copy>(value: &Value) -> Value {
+            *value
+        }
+    };
     quote! {
         #[doc = #docs]
         #[derive(Debug)]
@@ -41,6 +48,7 @@ pub(super) fn generate(service: &Service) -> TokenStream {
             }
 
             fn call(&self, method: u16, mut call: ::nowire::macro_support::Call) {
+                #by_value
                 match method {
                     #(#calls)*
                     _ => {}
@@ -52,6 +60,7 @@ pub(super) fn generate(service: &Service) -> TokenStream {
                 method: u16,
                 mut call: ::nowire::macro_support::Call,
             ) -> ::nowire::macro_support::Task {
+                #by_value
                 match method {
                     #(#tasks)*
                     _ => ::std::boxed::Box::pin(async {}),
@@ -129,9 +138,9 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
             quote!(&out),
         ),
         ParamKind::Shared(_) => (quote!(), quote!(#bound)),
-        ParamKind::Value(_) => (quote!(), quote!(*#bound)),
+        ParamKind::Value(ty) => (quote!(), by_value(ty, &bound)),
         ParamKind::Kept(ty) => {
-            let ty = types::received(ty);
+            let ty = types::given(ty);
             let kept = Ident::new(&format!("kept{at}"), Span::mixed_site());
             let index = Index::from(at);
             (
@@ -140,20 +149,27 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
             )
         }
         ParamKind::Replies(ty) => {
-            let ty = types::received(ty);
+            let ty = types::given(ty);
             (
                 quote!(let mut replies = call.replies::<#ty>();),
                 quote!(&mut replies),
             )
         }
         ParamKind::Requests(ty) => {
-            let ty = types::received(ty);
+            let ty = types::given(ty);
             (
                 quote!(let requests = call.requests::<#ty>();),
                 quote!(requests),
             )
         }
     }
+}
+
+/// A copy of an argument; the error of a type that is not `Copy` points at it.
+fn by_value(ty: &Type, bound: &Ident) -> TokenStream {
+    let mut bound = bound.clone();
+    bound.set_span(bound.span().located_at(ty.span()));
+    quote_spanned!(ty.span()=> by_value(#bound))
 }
 
 fn reply(method: &Method) -> TokenStream {

@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::Type;
 use syn::ext::IdentExt;
 
 use super::model::{Method, ParamKind, Returns, Runs, Service};
@@ -26,13 +27,13 @@ fn entry(method: &Method) -> TokenStream {
         Runs::Task => quote!(Task),
     };
     let arguments = layout(types::arguments(method));
-    let reply = layout(types::reply(&method.returns));
+    let reply = layout(types::given(&types::reply(&method.returns)));
     let error = optional(match &method.returns {
         Returns::Result { .. } => Some(types::error(&method.returns)),
         Returns::Unit | Returns::Value(_) => None,
     });
-    let requests = optional(types::requests(method).map(|ty| quote!(#ty)));
-    let replies = optional(types::replies(method).map(|ty| quote!(#ty)));
+    let requests = optional(types::requests(method));
+    let replies = optional(types::replies(method));
     let keeps = method
         .params
         .iter()
@@ -56,10 +57,10 @@ fn layout(ty: TokenStream) -> TokenStream {
     quote!(|| ::nowire::Layout::of::<#ty>())
 }
 
-fn optional(ty: Option<TokenStream>) -> TokenStream {
+fn optional(ty: Option<Type>) -> TokenStream {
     match ty {
         Some(ty) => {
-            let layout = layout(ty);
+            let layout = layout(types::given(&ty));
             quote!(::core::option::Option::Some(#layout))
         }
         None => quote!(::core::option::Option::None),

@@ -1,10 +1,12 @@
 //! The user's types as generated code writes them.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Lifetime, Type};
+use syn::{Lifetime, Type, parse_quote};
+
+use crate::paths;
 
 use super::model::{Method, ParamKind, Returns};
 
@@ -30,7 +32,7 @@ pub(super) fn within(ty: &Type, lifetime: &str) -> Type {
     ty
 }
 
-/// `ty` where its lifetimes are inferred: in a function's parameters and body.
+/// `ty` where its lifetimes are inferred: in a function's parameters.
 pub(super) fn inferred(ty: &Type) -> Type {
     within(ty, "'_")
 }
@@ -40,32 +42,37 @@ pub(super) fn received(ty: &Type) -> Type {
     within(ty, "'static")
 }
 
-/// The tuple of a call's arguments.
+/// [`received`], inside a function's body.
+pub(super) fn given(ty: &Type) -> TokenStream {
+    paths::at(&received(ty), &parse_quote!('static))
+}
+
+/// The tuple of a call's arguments, inside a function's body.
 pub(super) fn arguments(method: &Method) -> TokenStream {
     let types = method.arguments().map(|param| match &param.kind {
         ParamKind::Shared(ty) | ParamKind::Kept(ty) => {
-            let inner = inferred(ty);
+            let inner = paths::at(&inferred(ty), &parse_quote!('_));
             quote_spanned!(ty.span()=> ::nowire::macro_support::Lent<'_, #inner>)
         }
-        ParamKind::Value(ty) => inferred(ty).to_token_stream(),
+        ParamKind::Value(ty) => given(ty),
         _ => TokenStream::new(),
     });
     quote!((#(#types,)*))
 }
 
 /// What a good call answers.
-pub(super) fn reply(returns: &Returns) -> TokenStream {
+pub(super) fn reply(returns: &Returns) -> Type {
     match returns {
-        Returns::Value(ty) | Returns::Result { ok: Some(ty), .. } => received(ty).to_token_stream(),
-        Returns::Unit | Returns::Result { ok: None, .. } => quote!(()),
+        Returns::Value(ty) | Returns::Result { ok: Some(ty), .. } => received(ty),
+        Returns::Unit | Returns::Result { ok: None, .. } => parse_quote!(()),
     }
 }
 
 /// What a call answers that the handler refuses.
-pub(super) fn error(returns: &Returns) -> TokenStream {
+pub(super) fn error(returns: &Returns) -> Type {
     match returns {
-        Returns::Result { error, .. } => received(error).to_token_stream(),
-        Returns::Unit | Returns::Value(_) => quote!(::nowire::macro_support::Never),
+        Returns::Result { error, .. } => received(error),
+        Returns::Unit | Returns::Value(_) => parse_quote!(::nowire::macro_support::Never),
     }
 }
 

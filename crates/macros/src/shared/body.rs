@@ -2,9 +2,11 @@
 //! alike in them.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote;
 use syn::ext::IdentExt;
-use syn::{GenericParam, Ident, Member};
+use syn::{GenericParam, Ident, Member, parse_quote};
+
+use crate::paths;
 
 use super::model::{Field, Model};
 
@@ -21,11 +23,15 @@ pub(super) struct Body {
     pub(super) describe: TokenStream,
 }
 
-/// A field's type as `Shared`; errors point at the type.
+/// A field's type as `Shared`.
 pub(super) fn shared(field: &Field) -> TokenStream {
-    let ty = &field.ty;
-    // A word of unsafe code never has the user's span: it is not the user's.
-    quote_spanned!(field.span=> <#ty as ::nowire::Shared>)
+    paths::shared(&field.ty)
+}
+
+/// A field's type as a function of types gets it: with another lifetime, which
+/// makes no difference to such a function.
+pub(super) fn given(field: &Field) -> TokenStream {
+    paths::at(&field.ty, &parse_quote!('static))
 }
 
 /// Whether fields fill a value from the first byte to the last, after as many
@@ -83,7 +89,7 @@ pub(super) fn parameters(model: &Model) -> TokenStream {
 
 /// The description of a field that begins at `offset`.
 pub(super) fn described(field: &Field, offset: &TokenStream) -> TokenStream {
-    let ty = &field.ty;
+    let ty = given(field);
     let name = match &field.member {
         Member::Named(name) => text(name),
         Member::Unnamed(number) => number.index.to_string(),

@@ -2,8 +2,10 @@
 //! not show it.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Generics, Lifetime, parse_quote};
+
+use crate::paths;
 
 use super::at::Scoped;
 use super::model::Model;
@@ -21,21 +23,20 @@ fn fields_move(model: &Model, scoped: &Scoped<'_>) -> TokenStream {
     let mut generics: Generics = scoped.generics.clone();
     generics.params.insert(0, parse_quote!(#at));
     let (parameters, _, clause) = generics.split_for_impl();
-    let moves = model.fields().map(|field| {
-        let (ty, moved) = (&field.ty, scoped.moved(&field.ty, &at));
-        quote_spanned!(field.span=> moves::<#at, #ty, #moved>();)
+    let moves = model.fields().enumerate().map(|(number, field)| {
+        let function = format_ident!("field_{number}_moves_with_its_scope");
+        let (given, moved) = (paths::at(&field.ty, &at), scoped.moved(&field.ty, &at));
+        quote_spanned! {field.span=>
+            fn #function #parameters (moved: #given) -> #moved #clause {
+                moved
+            }
+        }
     });
     quote! {
-        #[allow(dead_code, reason = "compiled, and never called")]
-        fn every_field_moves_with_its_scope #parameters () #clause {
-            fn moves<#at, Field, Moved>()
-            where
-                Field: ::nowire::Shared<At<#at> = Moved>,
-            {
-            }
-
-            #(#moves)*
-        }
+        #(
+            #[allow(dead_code, reason = "compiled, and never called")]
+            #moves
+        )*
     }
 }
 
@@ -44,13 +45,16 @@ fn no_drop(model: &Model, scoped: &Scoped<'_>) -> TokenStream {
     let name = &model.name;
     if scoped.generics.params.len() > usize::from(model.scope.is_some()) {
         let (parameters, arguments, clause) = scoped.generics.split_for_impl();
+        let refused = quote_spanned! {name.span()=>
+            impl #parameters ASharedTypeMustNotImplementDrop for #name #arguments #clause {}
+        };
         return quote! {
             trait ASharedTypeMustNotImplementDrop {}
 
             #[allow(drop_bounds, reason = "it is Drop itself that is refused")]
             impl<Any: ::core::ops::Drop> ASharedTypeMustNotImplementDrop for Any {}
 
-            impl #parameters ASharedTypeMustNotImplementDrop for #name #arguments #clause {}
+            #refused
         };
     }
     let at: Lifetime = parse_quote!('static);

@@ -13,7 +13,7 @@ pub(super) fn body(model: &Model, fields: &Fields) -> Body {
         quote!(&& #shared::PLAIN)
     });
     let niches = list.iter().map(|field| {
-        let (ty, offset) = (&field.ty, offset(field));
+        let (ty, offset) = (body::given(field), offset(field));
         quote!(.with::<#ty>(#offset))
     });
     let checks = list.iter().map(|field| {
