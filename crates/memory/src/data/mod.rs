@@ -99,6 +99,11 @@ use std::mem::{self, MaybeUninit};
 /// # Safety
 /// As the documentation of this module says: wrong constants or a check that
 /// lets an invalid value pass make safe code read what is not there.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot lie in memory that another process reads",
+    label = "not `Shared`",
+    note = "numbers, `bool`, `char`, arrays, tuples, `Option` and types with `#[derive(Shared)]` can, and what points into a scope: `Ptr<'s, T>` where a `Box<T>` or `&T` would be, `Str<'s>` for a `String`, `Slice<'s, T>` for a `Vec<T>`, and the `Map` and `HashMap` of nowire"
+)]
 pub unsafe trait Shared: Sized {
     /// The same type with another lifetime; `Self` for types without one.
     type At<'a>: Shared;

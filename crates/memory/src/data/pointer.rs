@@ -50,7 +50,17 @@ impl<T> Ptr<'_, T> {
     }
 }
 
-impl<'s, T: Shared> Ptr<'s, T> {
+impl<'s, T> Ptr<'s, T> {
+    /// Lends the value for a call.
+    #[must_use]
+    #[inline]
+    pub fn lend(&self) -> Lent<'_, T> {
+        Lent {
+            address: self.address,
+            lent: PhantomData,
+        }
+    }
+
     /// Gives the value away in a call: nothing changes it any more.
     #[must_use]
     #[inline]
@@ -71,16 +81,6 @@ impl<T: Shared> Ptr<'_, T> {
     pub(super) unsafe fn put(&mut self, value: T) {
         // SAFETY: rule 3: the place is ours alone, and holds a T.
         unsafe { super::put(value, self.address.as_ptr()) };
-    }
-
-    /// Lends the value for a call.
-    #[must_use]
-    #[inline]
-    pub fn lend(&self) -> Lent<'_, T> {
-        Lent {
-            address: self.address,
-            lent: PhantomData,
-        }
     }
 }
 
