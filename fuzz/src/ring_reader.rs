@@ -139,7 +139,7 @@ impl Endpoint<'_> {
         };
         let message = Message {
             stream: STREAM,
-            flags: Message::BOXED,
+            flags: Message::AHEAD,
             code: input.short(),
             timeout_us: 0,
             page: input.word(),
@@ -221,7 +221,7 @@ impl Endpoint<'_> {
 
 /// What a reader of native frames need not check again.
 fn check_native(frame: &Frame) {
-    let both = Message::BOXED | Message::METADATA | Message::ITEM;
+    let both = Message::AHEAD | Message::ITEM;
     match frame {
         Frame::Call(call) => assert_eq!(call.flags & !(both | Message::END), 0),
         Frame::Reply(reply) => {

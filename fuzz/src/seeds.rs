@@ -162,7 +162,7 @@ fn native_frames() -> Vec<Vec<u8>> {
         frame
     };
     let pointer = [0x1000_0000_1000, 0, 0, 0];
-    let call = frame(KIND_CALL, Message::BOXED | Message::ITEM, [250, 0, 16, 200]);
+    let call = frame(KIND_CALL, Message::AHEAD | Message::ITEM, [250, 0, 16, 200]);
     let reply = frame(KIND_REPLY, Message::KEPT | Message::FAILED, [0, 0, 3, 90]);
     vec![
         native(frame(KIND_SEGMENT, 0, [16, 16, 0, 0]), 0, 0, [0; 4]),

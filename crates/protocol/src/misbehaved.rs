@@ -40,15 +40,6 @@ pub enum PeerMisbehaved {
         /// Alleged number of pages.
         pages: u32,
     },
-    /// A page of a heap that is not what the frame says it is: not the beginning
-    /// of a segment or of a scope, or not in the state that the frame supposes.
-    #[error("page {page} of the heap: {what}")]
-    Page {
-        /// The alleged page.
-        page: u32,
-        /// What was wrong.
-        what: &'static str,
-    },
     /// A payload that does not lie in the data area, or is longer than a piece.
     #[error("payload of {bytes} bytes at {offset} in a data area of {data_bytes}")]
     Payload {

@@ -53,8 +53,8 @@ impl MessageKind {
 /// One value on its way: a call or a reply, or an item of one of them.
 ///
 /// The value's root lies in `inline` or in the parts frame before, and what the
-/// root points to in the scope: the `bytes` bytes from page `page` on of its sender's heap.
-/// Nothing of that is checked when the frame is read, apart from the flags.
+/// root points to in the scope: the `bytes` bytes from page `page` on of its
+/// sender's heap. Nothing of that is checked when the frame is read, apart from the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The call.

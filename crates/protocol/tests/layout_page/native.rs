@@ -95,7 +95,7 @@ pub(crate) fn example() -> String {
     let mut producer = Producer::new(pair.geometry);
     let call = Message {
         stream: StreamId { index: 5, call: 9 },
-        flags: Message::AHEAD,
+        flags: 0,
         code: 3,
         timeout_us: 250_000,
         page: 16,
@@ -106,9 +106,9 @@ pub(crate) fn example() -> String {
     dump(
         &pair.slot(0),
         [
-            "stamp 1, kind 6, flags AHEAD, method 3; index 5, call 9",
+            "stamp 1, kind 6, no flags, method 3; index 5, call 9",
             "timeout 250000 µs; page 16, 200 bytes",
-            "the value is at 0x100000010020, 32 bytes behind the start of page 16",
+            "pointer to 0x100000010020, 32 bytes behind the start of page 16",
             "",
         ],
     )
