@@ -1,7 +1,7 @@
 //! The lies, one by one.
 
 use nowire_protocol::frame::{
-    FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, ResetCode, StreamId,
+    FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, KIND_CALL, ResetCode, StreamId,
 };
 use nowire_protocol::head;
 use nowire_protocol::ring::{Control, Outgoing};
@@ -170,6 +170,12 @@ pub(crate) const LIES: &[Lie] = &[
         told_by: BOTH,
         noticed_as: "unknown kind 0",
         tell: |peer, _| of_kind(peer, 0),
+    },
+    Lie {
+        name: "a_native_call_on_a_connection_for_grpc",
+        told_by: BOTH,
+        noticed_as: "unknown kind 6",
+        tell: |peer, _| of_kind(peer, KIND_CALL),
     },
     Lie {
         name: "a_frame_of_kind_11",

@@ -28,6 +28,7 @@ mod is_caught_in_the_middle_of_a_call {
         a_stamp_of_a_past_turn
         a_frame_of_kind_0
         a_frame_of_kind_11
+        a_native_call_on_a_connection_for_grpc
         a_frame_of_kind_255
         parts_with_an_unknown_flag
         parts_without_a_part
@@ -89,6 +90,7 @@ mod is_caught_at_once {
         a_stamp_of_a_past_turn
         a_frame_of_kind_0
         a_frame_of_kind_11
+        a_native_call_on_a_connection_for_grpc
         a_frame_of_kind_255
         parts_with_an_unknown_flag
         parts_without_a_part
