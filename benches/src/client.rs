@@ -27,7 +27,10 @@ pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
             let wait = policy(args.wait);
             follow_orders(Nowire { address, wait }).await
         }
-        other => bail!("{other} is no carrier of this program"),
+        Carrier::Trust | Carrier::Copy | Carrier::Sealed => {
+            bail!("native calls need no runtime")
+        }
+        Carrier::Iceoryx2 => bail!("iceoryx2 is in another program"),
     }
 }
 

@@ -18,6 +18,8 @@ mod goals;
 mod inprocess;
 mod instructions;
 mod measure;
+mod native_client;
+mod native_service;
 mod pair;
 mod plan;
 mod report;
@@ -27,6 +29,7 @@ mod run;
 mod sealing;
 mod server;
 mod table;
+mod table1;
 mod tree;
 mod worker;
 

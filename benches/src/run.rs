@@ -17,9 +17,8 @@ use crate::child::Setting;
 use crate::goals::{self, Goal};
 use crate::pair::Pair;
 use crate::plan::{self, Group, Pace};
-use crate::report;
-use crate::rivals;
 use crate::row::{self, Row};
+use crate::{report, rivals, table1};
 
 /// Measures the gRPC carriers that were asked for.
 pub(crate) fn grpc(args: &RunArgs) -> Result<()> {
@@ -76,6 +75,7 @@ fn run(args: &RunArgs, mut groups: Vec<Group>, goals: fn(&[Row]) -> Vec<Goal>) -
         row::write_json(&rows, path)?;
     }
     show(&report::tables(&rows))?;
+    show(&table1::table(&rows))?;
     show(&format!("\nGoals\n{}", goals::table(&goals(&rows))))
 }
 

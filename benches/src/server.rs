@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use anyhow::{Context, Result, bail};
+use nowire::HeapOptions;
 use nowire_bench_harness::cell::{Carrier, Wait};
 use nowire_bench_harness::control::{Answer, Order};
 use nowire_bench_harness::process::{Memory, Usage};
@@ -15,7 +16,15 @@ use tonic::transport::server::TcpIncoming;
 use crate::dial::policy;
 use crate::exchange::Handlers;
 use crate::floor;
+use crate::native_client::keeping;
+use crate::native_service;
 use crate::worker::orders;
+
+/// Large arguments alone are sealed.
+const SEAL_FROM_BYTES: u32 = 256 << 10;
+
+/// Room for the tree in a reply.
+const REPLY_BYTES: usize = 256 << 10;
 
 type Serving = Pin<Box<dyn Future<Output = Result<()>>>>;
 
@@ -27,7 +36,8 @@ pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
         Carrier::Tcp => tcp()?,
         Carrier::Nowire => nowire(&args.address, args.wait).await?,
         Carrier::Inprocess | Carrier::Memcpy => bail!("in process, the client is the server"),
-        other => bail!("{other} is no carrier of this program"),
+        Carrier::Trust | Carrier::Copy | Carrier::Sealed => native(args)?,
+        Carrier::Iceoryx2 => bail!("iceoryx2 is in another program"),
     };
     answer(&Answer::Ready { address })?;
     tokio::select! {
@@ -63,6 +73,33 @@ async fn nowire(address: &str, wait: Wait) -> Result<(String, Serving)> {
         .await?;
     let serving = async { Ok(bound.serve().await?) };
     Ok((address.into(), Box::pin(serving)))
+}
+
+/// On threads of its own, as any server of native calls.
+fn native(args: &WorkerArgs) -> Result<(String, Serving)> {
+    let seal_from_bytes = match args.carrier {
+        Carrier::Sealed => SEAL_FROM_BYTES,
+        _ => u32::MAX,
+    };
+    let running = nowire::Server::builder()
+        .add(native_service::ExchangeServer::new(
+            native_service::Handlers,
+        ))
+        .keeping(keeping(args.carrier))
+        .wait(policy(args.wait))
+        .reply_scope_bytes(REPLY_BYTES)
+        .options(|options| {
+            options.heap = Some(HeapOptions {
+                seal_from_bytes,
+                ..HeapOptions::default()
+            });
+        })
+        .start(&args.address)?;
+    let serving = async {
+        let _running = running;
+        std::future::pending().await
+    };
+    Ok((args.address.clone(), Box::pin(serving)))
 }
 
 fn unix(path: &str) -> Result<(String, Serving)> {

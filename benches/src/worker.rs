@@ -9,13 +9,25 @@ use nowire_bench_harness::{machine, process};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::{client, server};
+use crate::{client, native_client, server};
 
 pub(crate) fn main(args: &WorkerArgs) -> Result<()> {
     if let Some(core) = args.core {
         machine::stay_on(core)?;
     }
     process::raise_descriptor_limit()?;
+    let result = match args.role {
+        // Whoever calls and waits on one thread needs no runtime.
+        Role::Client if args.carrier.is_native() => native_client::main(args),
+        _ => run(args),
+    };
+    if let Err(error) = &result {
+        say(&mut stdout(), &Answer::Failed(format!("{error:#}")))?;
+    }
+    Ok(())
+}
+
+fn run(args: &WorkerArgs) -> Result<()> {
     let runtime = runtime(args.runtime)?;
     let result = runtime.block_on(async {
         match args.role {
@@ -23,12 +35,9 @@ pub(crate) fn main(args: &WorkerArgs) -> Result<()> {
             Role::Server => server::main(args).await,
         }
     });
-    if let Err(error) = &result {
-        say(&mut stdout(), &Answer::Failed(format!("{error:#}")))?;
-    }
     // The thread that reads orders may be blocked for ever.
     runtime.shutdown_background();
-    Ok(())
+    result
 }
 
 fn runtime(flavour: Flavour) -> Result<Runtime> {

@@ -6,17 +6,22 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-fn rows(arguments: &[&str]) -> Result<Vec<Value>> {
-    let file = std::env::temp_dir().join(format!(
-        "nowire-bench-rows-{}-{}.json",
-        std::process::id(),
-        arguments.len()
-    ));
-    let run = Command::new(env!("CARGO_BIN_EXE_nowire-bench"))
-        .args(["grpc", "--quick", "--json"])
-        .arg(&file)
+/// Runs it and returns its rows and what it printed.
+fn run(arguments: &[&str], cargo: Option<&str>) -> Result<(Vec<Value>, String)> {
+    let mut name = format!("nowire-bench-{}", std::process::id());
+    for argument in arguments {
+        name.push_str(argument);
+    }
+    let file = std::env::temp_dir().join(name);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nowire-bench"));
+    command
         .args(arguments)
-        .output()?;
+        .args(["--quick", "--json"])
+        .arg(&file);
+    if let Some(cargo) = cargo {
+        command.env("CARGO", cargo);
+    }
+    let run = command.output()?;
     ensure!(
         run.status.success(),
         "{}",
@@ -24,14 +29,14 @@ fn rows(arguments: &[&str]) -> Result<Vec<Value>> {
     );
     let text = std::fs::read_to_string(&file)?;
     std::fs::remove_file(&file)?;
-    Ok(serde_json::from_str(&text)?)
+    let printed = String::from_utf8_lossy(&run.stdout).into_owned();
+    Ok((serde_json::from_str(&text)?, printed))
 }
 
-#[test]
-fn every_carrier_answers_in_one_run() -> Result<()> {
-    let rows = rows(&["--only", "unary", "--bytes", "4096"])?;
+/// The carriers of the rows, each of which must make sense.
+fn carriers(rows: &[Value]) -> Result<BTreeSet<(&str, &str)>> {
     let mut carriers = BTreeSet::new();
-    for row in &rows {
+    for row in rows {
         let carrier = row["carrier"].as_str().context("no carrier")?;
         let wait = row["wait"].as_str().context("no wait")?;
         carriers.insert((carrier, wait));
@@ -41,28 +46,119 @@ fn every_carrier_answers_in_one_run() -> Result<()> {
         assert!(0 < p50 && p50 <= p999, "{row}");
         assert!(row["cpu_s"].as_f64() > Some(0.0), "{row}");
     }
-    let mut wanted = BTreeSet::from([
-        ("inprocess", "-"),
-        ("nowire", "adaptive"),
-        ("nowire", "park"),
-        ("unix", "-"),
-        ("tcp", "-"),
-    ]);
+    Ok(carriers)
+}
+
+fn with_floor<'a>(
+    mut wanted: BTreeSet<(&'a str, &'a str)>,
+) -> Result<BTreeSet<(&'a str, &'a str)>> {
     if std::thread::available_parallelism()?.get() > 1 {
         wanted.insert(("floor", "-"));
     } else {
         println!("one core only: no floor");
     }
-    assert_eq!(carriers, wanted);
+    Ok(wanted)
+}
+
+#[test]
+fn every_carrier_answers_in_one_run() -> Result<()> {
+    let (rows, _) = run(&["grpc", "--only", "unary", "--bytes", "4096"], None)?;
+    let wanted = with_floor(BTreeSet::from([
+        ("inprocess", "-"),
+        ("nowire", "adaptive"),
+        ("nowire", "park"),
+        ("unix", "-"),
+        ("tcp", "-"),
+    ]))?;
+    assert_eq!(carriers(&rows)?, wanted);
     Ok(())
 }
 
 #[test]
 fn connecting_is_measured_by_itself() -> Result<()> {
-    let rows = rows(&["--only", "connect", "--carrier", "nowire"])?;
+    let (rows, _) = run(&["grpc", "--only", "connect", "--carrier", "nowire"], None)?;
     assert_eq!(rows.len(), 1);
     let connected = rows[0]["p50_ns"].as_u64();
     let answered = rows[0]["first_call_p50_ns"].as_u64();
     assert!(connected > Some(0) && connected <= answered, "{}", rows[0]);
+    Ok(())
+}
+
+#[test]
+fn native_calls_stand_beside_what_else_there_is() -> Result<()> {
+    let (rows, printed) = run(
+        &["native", "--only", "write", "--bytes", "1048576"],
+        Some("false"),
+    )?;
+    let wanted = with_floor(BTreeSet::from([
+        ("trust", "adaptive"),
+        ("copy", "adaptive"),
+        ("sealed", "adaptive"),
+        ("nowire", "adaptive"),
+        ("unix", "-"),
+    ]))?;
+    assert_eq!(carriers(&rows)?, wanted);
+    let goal = printed.lines().find(|line| line.starts_with("1 MiB"));
+    let goal = goal.context("no goal for it")?;
+    assert!(!goal.ends_with("not measured"), "{goal}");
+    Ok(())
+}
+
+#[test]
+fn a_rival_that_cannot_be_built_is_named_and_left_out() -> Result<()> {
+    let (rows, printed) = run(
+        &[
+            "native",
+            "--only",
+            "connect",
+            "--carrier",
+            "unix",
+            "--carrier",
+            "iceoryx2",
+        ],
+        Some("false"),
+    )?;
+    assert_eq!(carriers(&rows)?, BTreeSet::from([("unix", "-")]));
+    if std::thread::available_parallelism()?.get() > 1 {
+        assert!(printed.contains("no iceoryx2 in this run"), "{printed}");
+    } else {
+        println!("one core only: no rival that polls is tried");
+    }
+    Ok(())
+}
+
+#[test]
+fn trees_pages_and_seals_are_measured() -> Result<()> {
+    let (rows, printed) = run(
+        &[
+            "native",
+            "--only",
+            "tree",
+            "--only",
+            "grow",
+            "--only",
+            "fetch",
+            "--only",
+            "pass",
+            "--only",
+            "seal",
+            "--carrier",
+            "trust",
+            "--carrier",
+            "copy",
+            "--carrier",
+            "sealed",
+            "--carrier",
+            "memcpy",
+        ],
+        None,
+    )?;
+    carriers(&rows)?;
+    let cases: BTreeSet<&str> = rows.iter().filter_map(|row| row["case"].as_str()).collect();
+    assert_eq!(
+        cases,
+        BTreeSet::from(["tree", "grow", "fetch", "pass", "seal"])
+    );
+    assert!(printed.contains("seal and check, 1024 pages"), "{printed}");
     Ok(())
 }
