@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Ident, Index, Type};
+use syn::{Ident, Index};
 
 use super::model::{Method, Param, ParamKind, Returns, Runs, Service};
 use super::{table, types};
@@ -93,7 +93,8 @@ fn body(service: &Service, method: &Method) -> TokenStream {
     let trait_name = &service.name;
     let name = &method.name;
     let arguments = types::arguments(method);
-    let binds: Vec<Ident> = (0..method.arguments().count()).map(bound).collect();
+    let binds = method.arguments().enumerate();
+    let binds: Vec<Ident> = binds.map(|(at, param)| bound(param, at)).collect();
     let mut before = TokenStream::new();
     let mut passed = Vec::new();
     let mut at = 0;
@@ -126,7 +127,7 @@ fn body(service: &Service, method: &Method) -> TokenStream {
 
 /// What comes before the handler for one parameter, and what it is given.
 fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
-    let bound = bound(at);
+    let bound = bound(param, at);
     match &param.kind {
         ParamKind::Context => (quote!(), quote!(call.context())),
         ParamKind::Scope => (
@@ -138,10 +139,11 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
             quote!(&out),
         ),
         ParamKind::Shared(_) => (quote!(), quote!(#bound)),
-        ParamKind::Value(ty) => (quote!(), by_value(ty, &bound)),
+        // The error of a type that is not `Copy` points at the type.
+        ParamKind::Value(ty) => (quote!(), quote_spanned!(ty.span()=> by_value(#bound))),
         ParamKind::Kept(ty) => {
             let ty = types::given(ty);
-            let kept = Ident::new(&format!("kept{at}"), Span::mixed_site());
+            let kept = Ident::new(&format!("nowire_kept_{at}"), Span::mixed_site());
             let index = Index::from(at);
             (
                 quote!(let #kept = call.kept::<_, #ty>(&args, |args| &args.#index);),
@@ -165,13 +167,6 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
     }
 }
 
-/// A copy of an argument; the error of a type that is not `Copy` points at it.
-fn by_value(ty: &Type, bound: &Ident) -> TokenStream {
-    let mut bound = bound.clone();
-    bound.set_span(bound.span().located_at(ty.span()));
-    quote_spanned!(ty.span()=> by_value(#bound))
-}
-
 fn reply(method: &Method) -> TokenStream {
     let good = if method.has(ParamKind::is_scope) {
         quote!(call.reply_in(&out, value))
@@ -189,7 +184,11 @@ fn reply(method: &Method) -> TokenStream {
     }
 }
 
-/// The name of the argument at this place, out of the user's reach.
-fn bound(at: usize) -> Ident {
-    Ident::new(&format!("arg{at}"), Span::mixed_site())
+/// The name of the argument at this place.
+fn bound(param: &Param, at: usize) -> Ident {
+    let span = match &param.kind {
+        ParamKind::Value(ty) => ty.span(),
+        _ => Span::mixed_site(),
+    };
+    Ident::new(&format!("nowire_argument_{at}"), span)
 }

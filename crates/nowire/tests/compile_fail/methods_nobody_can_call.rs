@@ -1,5 +1,3 @@
-use nowire::Scope;
-
 #[nowire::service]
 trait Wishes<T> {
     fn generic<U>(&self, item: U);

@@ -7,7 +7,7 @@ trait Pricing {
 
 fn main() {
     let pending = {
-        let channel: Channel = nowire::connect_native("pricing").unwrap();
+        let channel: Channel = nowire::connect("pricing").unwrap();
         let pricing = PricingClient::new(channel);
         pricing.quote_later(7).unwrap()
     };

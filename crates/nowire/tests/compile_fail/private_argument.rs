@@ -11,7 +11,7 @@ trait Pricing {
 }
 
 fn main() {
-    let channel: Channel = nowire::connect_native("pricing").unwrap();
+    let channel: Channel = nowire::connect("pricing").unwrap();
     let pricing = PricingClient::new(channel);
     println!("{:?}", pricing.quote(&Order { id: 7 }));
 }

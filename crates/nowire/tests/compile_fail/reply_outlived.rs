@@ -11,7 +11,7 @@ trait Catalogue {
 }
 
 fn main() {
-    let channel: Channel = nowire::connect_native("catalogue").unwrap();
+    let channel: Channel = nowire::connect("catalogue").unwrap();
     let catalogue = CatalogueClient::new(channel);
     let name = {
         let reply = catalogue.find(7).unwrap();

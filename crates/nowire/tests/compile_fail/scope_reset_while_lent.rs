@@ -6,7 +6,7 @@ trait Pricing {
 }
 
 fn main() {
-    let channel: Channel = nowire::connect_native("pricing").unwrap();
+    let channel: Channel = nowire::connect("pricing").unwrap();
     let pricing = PricingClient::new(channel);
     let mut scope = pricing.scope().unwrap();
     let order = scope.build(7_u64).unwrap();
