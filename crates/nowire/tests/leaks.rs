@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Runtime, meet};
+use common::{Runtime, both_meet};
 use nowire_memory::socket;
 use rustix::fd::AsFd;
 
@@ -24,7 +24,7 @@ async fn connections_leave_neither_descriptors_nor_memory() {
     let runtime = Runtime::new();
     let before_all = held();
     let listener = runtime.listen("nowire:leaks");
-    let (client, server) = meet(&runtime, &listener, "nowire:leaks").await;
+    let (client, server) = both_meet(&runtime, &listener, "nowire:leaks").await;
     // A connection takes a socket and two mappings on each side.
     let one = held();
     drop((client, server));
@@ -33,7 +33,7 @@ async fn connections_leave_neither_descriptors_nor_memory() {
 
     let path = runtime.path().join("name-leaks.sock");
     for round in 0..100 {
-        let (client, server) = meet(&runtime, &listener, "nowire:leaks").await;
+        let (client, server) = both_meet(&runtime, &listener, "nowire:leaks").await;
         if round % 2 == 0 {
             drop(client);
             drop(server);
@@ -49,7 +49,7 @@ async fn connections_leave_neither_descriptors_nor_memory() {
         assert_eq!(sent, Ok(64));
         assert!(runtime.meet("nowire:nobody").await.is_err());
     }
-    let (client, server) = meet(&runtime, &listener, "nowire:leaks").await;
+    let (client, server) = both_meet(&runtime, &listener, "nowire:leaks").await;
     drop((client, server));
     assert_eq!(held(), before);
     assert_eq!(listener.usage().connections, 0);

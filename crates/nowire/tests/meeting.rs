@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::atomic::Ordering;
 
-use common::{Runtime, meet, parse};
+use common::{Runtime, both_meet, parse};
 use nowire::{Address, ConnectError, ConnectOptions, ListenError, ListenOptions, Listener, meet};
 use nowire_memory::socket::{Drained, drain_doorbell, ring_doorbell};
 use nowire_protocol::geometry::Geometry;
@@ -76,7 +76,7 @@ async fn both_sides_read_what_the_other_writes() {
 async fn the_doorbell_rings_and_the_hang_up_is_seen() {
     let runtime = Runtime::new();
     let listener = runtime.listen("nowire:bell");
-    let (client, server) = meet(&runtime, &listener, "nowire:bell").await;
+    let (client, server) = both_meet(&runtime, &listener, "nowire:bell").await;
     assert_eq!(drain_doorbell(client.socket.as_fd()), Ok(Drained::Empty));
     ring_doorbell(server.socket.as_fd()).expect("the peer is there");
     assert_eq!(drain_doorbell(client.socket.as_fd()), Ok(Drained::Rung(1)));
@@ -128,7 +128,7 @@ async fn every_kind_of_address_is_found() {
         &alias,
         &dotted,
     ] {
-        let (client, server) = meet(&runtime, &listener, address).await;
+        let (client, server) = both_meet(&runtime, &listener, address).await;
         assert_eq!(client.peer.pid, server.peer.pid, "{address}");
     }
     for address in [
@@ -156,7 +156,7 @@ async fn a_wildcard_of_ipv6_takes_ipv4_as_its_socket_does() {
         "0.0.0.0:50051",
         "[::]:50051",
     ] {
-        meet(&runtime, &listener, address).await;
+        both_meet(&runtime, &listener, address).await;
     }
     // Together they are one too many, and meant well.
     let both = [parse("[::]:50052"), parse("0.0.0.0:50052")];
@@ -170,7 +170,7 @@ async fn a_unix_socket_made_anew_is_another_one() {
     let address = format!("unix:{}", path.display());
     let first = std::os::unix::net::UnixListener::bind(&path).expect("a Unix socket");
     let listener = runtime.listen(&address);
-    meet(&runtime, &listener, &address).await;
+    both_meet(&runtime, &listener, &address).await;
     drop(first);
     std::fs::remove_file(&path).expect("the socket is there");
     let gone = runtime.meet(&address).await;
@@ -250,7 +250,7 @@ async fn a_dropped_listener_leaves_no_file_and_its_connections_live_on() {
     let runtime = Runtime::new();
     let listener = runtime.listen("nowire:short");
     assert_eq!(runtime.files(), ["name-short.lock", "name-short.sock"]);
-    let (client, server) = meet(&runtime, &listener, "nowire:short").await;
+    let (client, server) = both_meet(&runtime, &listener, "nowire:short").await;
     drop(listener);
     assert!(runtime.files().is_empty());
     ring_doorbell(server.socket.as_fd()).expect("the peer is there");
@@ -273,7 +273,7 @@ async fn an_address_in_use_is_refused_and_the_other_server_named() {
     }
     // Neither is left half announced, and the first server is unharmed.
     assert_eq!(runtime.files(), ["name-taken.lock", "name-taken.sock"]);
-    meet(&runtime, &listener, "nowire:taken").await;
+    both_meet(&runtime, &listener, "nowire:taken").await;
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn a_server_without_descriptors_waits_idle_and_goes_on_when_it_has_some() 
         used < 50,
         "{used} ticks of processor time while there was nothing to do"
     );
-    let (client, server) = tokio::join!(runtime.connect("nowire:starved"), listener.accept());
+    let (client, server) = tokio::join!(runtime.meet("nowire:starved"), listener.accept());
     assert_eq!(
         client.expect("connected").peer.pid,
         server.expect("accepted").peer.pid

@@ -77,7 +77,7 @@ pub(crate) fn parse(address: &str) -> Address {
 }
 
 /// Lets a client and a server of this process meet.
-pub(crate) async fn meet(runtime: &Runtime, listener: &Listener, address: &str) -> (Met, Met) {
+pub(crate) async fn both_meet(runtime: &Runtime, listener: &Listener, address: &str) -> (Met, Met) {
     let (client, server) = tokio::join!(runtime.meet(address), listener.accept());
     (client.expect("connected"), server.expect("accepted"))
 }
