@@ -435,6 +435,44 @@ fn a_sealed_scope_takes_nothing_more() {
 }
 
 #[test]
+fn all_that_a_scope_took_before_it_was_sealed_can_be_read_by_the_peer() {
+    let heap = heap(64 * MIB, "race");
+    for round in 0..200 {
+        let (run, grown) = heap.grow_sealable(64).expect("room");
+        let scope = Arc::clone(&run).scope();
+        let mut taken = 0_u64;
+        std::thread::scope(|threads| {
+            let run = &run;
+            threads.spawn(move || {
+                for _ in 0..round * 50 {
+                    std::hint::spin_loop();
+                }
+                run.seal().expect("nobody else writes");
+            });
+            loop {
+                match scope.build(taken + 1) {
+                    Ok(_) => taken += 1,
+                    Err(ScopeError::Sealed) => break,
+                    Err(ScopeError::Full { .. }) => std::thread::yield_now(),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        });
+        let mut bytes = vec![0; taken as usize * 8];
+        let start = RUN_HEADER_BYTES as u64;
+        let read = rustix::io::pread(&grown.descriptor, &mut bytes, start);
+        assert_eq!(read, Ok(bytes.len()));
+        let (words, _) = bytes.as_chunks::<8>();
+        let lost = (1..=taken)
+            .zip(words)
+            .position(|(n, word)| u64::from_ne_bytes(*word) != n);
+        assert_eq!(lost, None, "of {taken} in round {round}");
+        drop((scope, run, grown));
+        heap.shrink();
+    }
+}
+
+#[test]
 fn sealed_segments_are_used_once_and_given_back() {
     let heap = heap(MIB, "once");
     let (_, run, scope) = sealed(&heap);

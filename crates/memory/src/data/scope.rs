@@ -5,7 +5,7 @@ use std::fmt;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use super::private::PrivateMemory;
 use super::{Ptr, Shared, Slice, Str, put};
@@ -96,6 +96,8 @@ pub struct Scope {
     used_bytes: Cell<usize>,
     /// The first bytes, in which the scope says how many are used.
     header_bytes: usize,
+    /// The run may be sealed while the scope is alive.
+    sealable: bool,
     keep: Arc<dyn Any + Send + Sync>,
 }
 
@@ -118,6 +120,7 @@ impl Scope {
     pub(crate) unsafe fn over(
         base: NonNull<u8>,
         capacity_bytes: usize,
+        sealable: bool,
         keep: Arc<dyn Any + Send + Sync>,
     ) -> Self {
         debug_assert!(base.as_ptr().addr().is_multiple_of(PAGE_BYTES));
@@ -126,6 +129,7 @@ impl Scope {
             capacity_bytes,
             used_bytes: Cell::new(0),
             header_bytes: HEADER_BYTES,
+            sealable,
             keep,
         };
         scope.use_up_to(HEADER_BYTES);
@@ -140,11 +144,21 @@ impl Scope {
         }
     }
 
-    /// Whether the scope's run was sealed: what is stored here no longer reaches
-    /// anybody.
+    /// Refuses if the scope's run was sealed: what is stored no longer reaches
+    /// anybody. Asked before storing, and again after, as another thread may seal
+    /// it meanwhile for a call with what was built before.
     #[inline]
-    fn is_sealed(&self) -> bool {
-        self.header_bytes > 0 && self.header_word(1).load(Ordering::Relaxed) != 0
+    fn still_open(&self) -> Result<(), ScopeError> {
+        if !self.sealable {
+            return Ok(());
+        }
+        // Sealing sets the word before it takes the memory away, which the kernel
+        // does once every processor is past its stores there.
+        compiler_fence(Ordering::SeqCst);
+        match self.header_word(1).load(Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => Err(ScopeError::Sealed),
+        }
     }
 
     /// A word of the header, which there must be. The run reads the first and
@@ -172,6 +186,7 @@ impl Scope {
             capacity_bytes,
             used_bytes: Cell::new(0),
             header_bytes: 0,
+            sealable: false,
             keep: Arc::new(memory),
         }
     }
@@ -187,6 +202,7 @@ impl Scope {
         let place = self.room_for::<T>(1)?;
         // SAFETY: rule 1: the place was just given out.
         unsafe { put(value, place.as_ptr()) };
+        self.still_open()?;
         // SAFETY: rule 2.
         Ok(unsafe { Ptr::new(place) })
     }
@@ -226,6 +242,7 @@ impl Scope {
                 unsafe { put(*item, place.as_ptr()) };
             }
         }
+        self.still_open()?;
         // SAFETY: rule 2.
         Ok(unsafe { Slice::new(place, items.len()) })
     }
@@ -256,6 +273,7 @@ impl Scope {
             unsafe { put(item, place.as_ptr()) };
             written += 1;
         }
+        self.still_open()?;
         // SAFETY: rule 2: so many were written.
         Ok(unsafe { Slice::new(first, written) })
     }
@@ -279,6 +297,7 @@ impl Scope {
         unsafe { place.write_bytes(0, bytes) };
         // SAFETY: rule 1, and the bytes are initialised.
         fill(unsafe { slice::from_raw_parts_mut(place.as_ptr(), bytes) });
+        self.still_open()?;
         // SAFETY: rule 2.
         Ok(unsafe { Slice::new(place, bytes) })
     }
@@ -326,7 +345,7 @@ impl Scope {
         // SAFETY: rule 3: the place is that of the one pointer to it, which is
         // borrowed mutably, and nobody else reads this memory.
         unsafe { at.put(value) };
-        Ok(())
+        self.still_open()
     }
 
     /// Whether everything the value points to, itself not followed, lies here.
@@ -340,9 +359,8 @@ impl Scope {
     /// the borrow checker knowing; each has a share in the keep.
     #[inline]
     fn own_alone(&self) -> Result<(), ScopeError> {
-        if self.is_sealed() {
-            Err(ScopeError::Sealed)
-        } else if Arc::strong_count(&self.keep) == 1 {
+        self.still_open()?;
+        if Arc::strong_count(&self.keep) == 1 {
             Ok(())
         } else {
             Err(ScopeError::Held)
@@ -409,9 +427,7 @@ impl Scope {
         if size_of::<T>() == 0 {
             return Ok(NonNull::dangling());
         }
-        if self.is_sealed() {
-            return Err(ScopeError::Sealed);
-        }
+        self.still_open()?;
         let used = self.used_bytes.get();
         let align = const {
             if align_of::<T>() > GRAIN_BYTES {

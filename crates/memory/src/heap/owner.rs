@@ -594,7 +594,7 @@ impl Run {
         // lives, which the scope keeps; the allocator gave them to no other run,
         // and by the check above no other scope was made of this one.
         unsafe {
-            Scope::over(base, capacity_bytes, self)
+            Scope::over(base, capacity_bytes, self.is_sealable(), self)
         }
     }
 
