@@ -6,8 +6,12 @@
 //! [`socket`] passes descriptors, tells who the peer is and rings doorbells.
 //! [`keep_freed_memory`] stops glibc from giving large buffers back.
 //!
-//! Code that may harm memory lives in `sys/` and nowhere else in the workspace;
-//! each module there begins with the numbered rules it keeps.
+//! For calls that pass structures, a [`heap`] is memory at one address for its
+//! owner and its peer, and [`data`] is what lies there, with its types.
+//!
+//! Code that may harm memory lives in `sys/`, in `data/`, and where `heap/` hands
+//! memory from the one to the other, and nowhere else in the workspace; each
+//! module there begins with the numbered rules it keeps.
 #![deny(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]

@@ -136,7 +136,11 @@ mod tests {
 
     #[test]
     fn the_crossing_lies_between_the_last_loss_and_the_first_gain() {
-        let samples = [at(65536, 100, 50), at(131_072, 100, 150), at(262_144, 100, 300)];
+        let samples = [
+            at(65536, 100, 50),
+            at(131_072, 100, 150),
+            at(262_144, 100, 300),
+        ];
         assert_eq!(crossing(&samples), Some(98_304));
     }
 

@@ -29,7 +29,7 @@ pub use address::{MAX_WINDOW_BYTES, MIN_WINDOW_BYTES};
 pub use crossover::Crossover;
 pub use owner::{Grown, Heap, HeapError, Run};
 pub use peer::{Keeping, PeerHeap, PeerHeapError, TakeError};
-pub use taken::{Taken, Part};
+pub use taken::{Part, Taken};
 
 /// Size in bytes of the pages a heap is counted in, on every machine.
 pub const PAGE_BYTES: usize = 4096;

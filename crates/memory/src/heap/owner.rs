@@ -43,9 +43,7 @@ pub enum HeapError {
     },
     /// The base is not aligned to the window, or outside the range of addresses
     /// that heaps use.
-    #[error(
-        "heap window of {window_bytes} bytes at {base:#x}: not an address a heap can have"
-    )]
+    #[error("heap window of {window_bytes} bytes at {base:#x}: not an address a heap can have")]
     Misplaced {
         /// The address asked for.
         base: u64,
@@ -54,7 +52,9 @@ pub enum HeapError {
     },
     /// No free range of addresses was found. Ask for a smaller window, or look
     /// at the limit of the address space (`ulimit -v`).
-    #[error("heap window of {window_bytes} bytes: no free address in {attempts} attempts: {source}")]
+    #[error(
+        "heap window of {window_bytes} bytes: no free address in {attempts} attempts: {source}"
+    )]
     NoAddress {
         /// The size asked for.
         window_bytes: u64,
@@ -630,7 +630,8 @@ impl Run {
         }
         segment::seal(open.as_fd(), bytes, SealFlags::WRITE | SealFlags::SEAL)?;
         *file = None;
-        self.heap.with_one_shot(self.page, |sealed, _| *sealed = true);
+        self.heap
+            .with_one_shot(self.page, |sealed, _| *sealed = true);
         Ok(())
     }
 

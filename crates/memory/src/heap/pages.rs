@@ -232,7 +232,10 @@ mod tests {
     #[test]
     fn a_run_never_crosses_from_one_segment_into_the_next() {
         let mut pages = Pages::new();
-        pages.add(Span { page: 64, pages: 64 });
+        pages.add(Span {
+            page: 64,
+            pages: 64,
+        });
         pages.add(Span { page: 0, pages: 64 });
         assert_eq!(pages.take(40), Some(0));
         assert_eq!(pages.take(40), Some(64));
@@ -243,7 +246,10 @@ mod tests {
     #[test]
     fn the_smallest_segment_stays_when_all_are_free() {
         let mut pages = Pages::new();
-        let small = Span { page: 64, pages: 16 };
+        let small = Span {
+            page: 64,
+            pages: 16,
+        };
         pages.add(Span { page: 0, pages: 64 });
         pages.add(small);
         assert_eq!(pages.remove_free(), [Span { page: 0, pages: 64 }]);

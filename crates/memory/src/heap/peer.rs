@@ -162,7 +162,9 @@ impl Segment {
     }
 
     fn lock_descriptor(&self) -> std::sync::MutexGuard<'_, Option<OwnedFd>> {
-        self.descriptor.lock().unwrap_or_else(PoisonError::into_inner)
+        self.descriptor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -239,7 +241,10 @@ impl PeerHeap {
         let sealed = found.contains(SealFlags::WRITE);
         let sealable = !sealed && !found.contains(SealFlags::SEAL);
 
-        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = self
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let at = segments.partition_point(|s| s.span.page < page);
         let last = at.checked_sub(1).map(|last| segments[last].span);
         let next = segments.get(at).map(|next| next.span);
@@ -289,7 +294,10 @@ impl PeerHeap {
     /// [`PeerHeapError::Absent`], and [`PeerHeapError::Held`] while a [`Taken`]
     /// lies in it.
     pub fn remove(&self, page: u32) -> Result<(), PeerHeapError> {
-        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = self
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let at = segments
             .binary_search_by_key(&page, |s| s.span.page)
             .map_err(|_| PeerHeapError::Absent { page })?;
@@ -344,7 +352,10 @@ impl PeerHeap {
             let root = check(words, Some(region), buffers)?;
             return Ok(Taken::new(root, Kept::Segment(segment)));
         }
-        let mut copy = self.pool.take(length).ok_or(TakeError::NoMemory { bytes })?;
+        let mut copy = self
+            .pool
+            .take(length)
+            .ok_or(TakeError::NoMemory { bytes })?;
         copy.copy_part(&segment.part, offset, length);
         let region = Region {
             claimed,
