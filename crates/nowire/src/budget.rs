@@ -1,5 +1,6 @@
 //! What all connections of a listener may have together.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What connections hold at the moment.
@@ -36,7 +37,15 @@ pub(crate) enum Exceeded {
 /// One connection's part of a server's limits, given back when dropped.
 #[derive(Debug)]
 pub struct Charge {
-    taken: Option<(Arc<Budget>, usize)>,
+    taken: Option<Taken>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    budget: Arc<Budget>,
+    bytes: usize,
+    /// What was added later.
+    grown_bytes: AtomicUsize,
 }
 
 impl Budget {
@@ -61,8 +70,8 @@ impl Budget {
         if used.connections >= connections {
             return Err(Exceeded::Connections { limit: connections });
         }
-        // Never more than the limit is in use, so the difference cannot wrap.
-        if bytes > shared_bytes - used.shared_bytes {
+        // A heap may have grown by a little more than it asked for.
+        if bytes > shared_bytes.saturating_sub(used.shared_bytes) {
             let used = used.shared_bytes;
             return Err(Exceeded::SharedBytes {
                 asked: bytes,
@@ -73,7 +82,11 @@ impl Budget {
         used.connections += 1;
         used.shared_bytes += bytes;
         Ok(Charge {
-            taken: Some((Arc::clone(self), bytes)),
+            taken: Some(Taken {
+                budget: Arc::clone(self),
+                bytes,
+                grown_bytes: AtomicUsize::new(0),
+            }),
         })
     }
 
@@ -87,14 +100,37 @@ impl Charge {
     pub(crate) fn none() -> Self {
         Self { taken: None }
     }
+
+    /// Whether the connection may have `bytes` on top of what it began with.
+    pub(crate) fn may_grow_to(&self, bytes: usize) -> Result<(), Exceeded> {
+        let Some(taken) = &self.taken else {
+            return Ok(());
+        };
+        let used = taken.budget.lock().shared_bytes;
+        let limit = taken.budget.limit.shared_bytes;
+        let asked = bytes.saturating_sub(taken.grown_bytes.load(Ordering::Relaxed));
+        if asked > limit.saturating_sub(used) {
+            return Err(Exceeded::SharedBytes { asked, used, limit });
+        }
+        Ok(())
+    }
+
+    /// The connection has `bytes` on top of what it began with.
+    pub(crate) fn has_grown_to(&self, bytes: usize) {
+        if let Some(taken) = &self.taken {
+            let mut used = taken.budget.lock();
+            let before = taken.grown_bytes.swap(bytes, Ordering::Relaxed);
+            used.shared_bytes = used.shared_bytes - before + bytes;
+        }
+    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some((budget, bytes)) = self.taken.take() {
-            let mut used = budget.lock();
+        if let Some(taken) = self.taken.take() {
+            let mut used = taken.budget.lock();
             used.connections -= 1;
-            used.shared_bytes -= bytes;
+            used.shared_bytes -= taken.bytes + taken.grown_bytes.into_inner();
         }
     }
 }

@@ -1,4 +1,4 @@
-use nowire_memory::heap::{Heap, HeapError, PeerHeap, PeerHeapError};
+use nowire_memory::heap::{Crossover, Heap, HeapError, PeerHeap, PeerHeapError};
 use nowire_protocol::handshake::HeapOffer;
 
 /// The heaps of a connection that makes native calls.
@@ -11,11 +11,37 @@ pub struct HeapOptions {
     /// Most shared memory the heap may take, in bytes; 1 GiB by default. Beyond,
     /// no scope is given out until others were dropped.
     pub quota_bytes: u64,
-    /// Size in bytes from which the peer shall seal what it builds for this side,
-    /// so that it need not be copied; `u32::MAX`, never, by default. Sealing a
-    /// scope costs its owner the scope, so it is worth while for large data that
-    /// is kept, or handed to many: see `nowire::Crossover`.
-    pub seal_from_bytes: u32,
+    /// Which scopes the peer shall seal when it hands them to this side, so that
+    /// they need not be copied; those that are large enough for sealing to be
+    /// quicker, by default. Sealing a scope costs its owner the scope.
+    pub seal: SealFrom,
+}
+
+/// The size from which a scope is sealed instead of copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SealFrom {
+    /// None is.
+    Never,
+    /// From where sealing is quicker on this machine; measured once per process,
+    /// which takes some milliseconds, when a server starts. A client does not
+    /// wait for that, and has none sealed until it was measured.
+    #[default]
+    Measured,
+    /// From this size in bytes.
+    Bytes(u32),
+}
+
+impl SealFrom {
+    fn bytes(self) -> u32 {
+        match self {
+            Self::Never => u32::MAX,
+            Self::Measured => Crossover::measured()
+                .and_then(|crossover| crossover.seal_from_bytes)
+                .and_then(|bytes| u32::try_from(bytes).ok())
+                .unwrap_or(u32::MAX),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
 }
 
 impl Default for HeapOptions {
@@ -23,7 +49,7 @@ impl Default for HeapOptions {
         Self {
             window_bytes: 4 << 30,
             quota_bytes: 1 << 30,
-            seal_from_bytes: u32::MAX,
+            seal: SealFrom::Measured,
         }
     }
 }
@@ -35,7 +61,7 @@ impl HeapOptions {
         let offer = HeapOffer {
             base: heap.base(),
             window_bytes: heap.window_bytes(),
-            seal_from_bytes: self.seal_from_bytes,
+            seal_from_bytes: self.seal.bytes(),
         };
         Ok((heap, offer))
     }

@@ -107,7 +107,7 @@ pub use connector::{ConnectError, ConnectOptions, meet};
 pub use driver::{Accept, Driver, Handling, KeepAlive};
 pub use error::{ConnectionError, StreamError};
 pub use exchange::DescriptorError;
-pub use heap_options::{HeapOptions, Heaps};
+pub use heap_options::{HeapOptions, Heaps, SealFrom};
 pub use listener::{AcceptError, ListenError, ListenOptions, Listener};
 pub use met::Met;
 pub use native::{
@@ -117,7 +117,7 @@ pub use native::{
 };
 pub use nowire_macros::{Shared, service};
 pub use nowire_memory::data::{
-    Flaw, Layout, Lent, Never, Ptr, Scope, ScopeError, Shared, Slice, Str,
+    Flaw, HashMap, Layout, Lent, Map, Never, Ptr, Scope, ScopeError, Shared, Slice, Str,
 };
 pub use nowire_memory::heap::{Crossover, Keeping};
 pub use nowire_memory::keep_freed_memory;

@@ -145,7 +145,7 @@ impl Bound {
         let outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, false)?;
         let ticket = self.open(&outgoing, deadline)?;
         let came = self.wait_last(ticket, deadline)?;
-        self.learn(&came)
+        self.learn(came)
     }
 
     async fn bind_async<E>(&self) -> Result<Codes, CallError<E>> {
@@ -155,7 +155,7 @@ impl Bound {
         let asked = self.asked()?;
         let outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, false)?;
         let came = self.exchange_async(&outgoing).await?;
-        self.learn(&came)
+        self.learn(came)
     }
 
     fn asked<E>(&self) -> Result<Asked, CallError<E>> {
@@ -166,7 +166,7 @@ impl Bound {
         })
     }
 
-    fn learn<E>(&self, came: &Came) -> Result<Codes, CallError<E>> {
+    fn learn<E>(&self, came: Came) -> Result<Codes, CallError<E>> {
         let described = match self.typed::<Description<'static>, crate::Never>(came) {
             Ok(described) => Some(described),
             // Every method is refused by itself, each time it is called.
@@ -347,10 +347,10 @@ impl Bound {
 
     /// Checks what came for a call.
     #[inline]
-    fn typed<R: Shared, E: Shared>(&self, came: &Came) -> Result<Reply<R>, CallError<E>> {
+    fn typed<R: Shared, E: Shared>(&self, came: Came) -> Result<Reply<R>, CallError<E>> {
         let message = &came.message;
         if message.has(Message::FAILED) {
-            return Err(self.typed_failure(came));
+            return Err(self.typed_failure(&came));
         }
         let link = &self.shared().link;
         let release =
@@ -365,7 +365,7 @@ impl Bound {
             )
         });
         match taken {
-            Ok(taken) => Ok(Reply::new(taken, release)),
+            Ok(taken) => Ok(Reply::new(taken, came.arrived.metadata, release)),
             Err(error) => Err(CallError::Connection(
                 link.misbehaved(PeerMisbehaved::Data(error.to_string())),
             )),
@@ -409,7 +409,7 @@ impl Bound {
         let outgoing = self.outgoing(code, &args, deadline, true)?;
         let ticket = self.open(&outgoing, deadline)?;
         let came = self.wait_last(ticket, deadline)?;
-        self.typed(&came)
+        self.typed(came)
     }
 
     /// Calls, and leaves the waiting for later: many calls may be on their way at
@@ -468,7 +468,7 @@ impl Bound {
                 }
             }
         };
-        self.typed(&came)
+        self.typed(came)
     }
 
     async fn exchange_async<E>(&self, outgoing: &Outgoing) -> Result<Came, CallError<E>> {
@@ -581,7 +581,7 @@ impl<R: Shared, E: Shared> Pending<'_, R, E> {
     pub fn wait(mut self) -> Result<Reply<R>, CallError<E>> {
         let ticket = self.ticket.take().expect("taken here only");
         let came = self.bound.wait_last(ticket, self.deadline)?;
-        self.bound.typed(&came)
+        self.bound.typed(came)
     }
 }
 
@@ -679,7 +679,7 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
             .shared()
             .wait_item(ticket, self.stream, &mut self.taken, self.deadline)
             .map_err(|failed| self.bound.failed(failed))?;
-        came.map(|came| self.bound.typed(&came)).transpose()
+        came.map(|came| self.bound.typed(came)).transpose()
     }
 
     /// Says that no more items come, leaves what the server still sends, and
@@ -692,7 +692,7 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
         while self.next_reply()?.is_some() {}
         let ticket = self.ticket.take().expect("taken here only");
         let came = self.bound.wait_last(ticket, self.deadline)?;
-        self.bound.typed(&came)
+        self.bound.typed(came)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A call in the server, from its arrival to its one last reply.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use nowire_memory::data::{CheckBuffers, Scope, Shared};
@@ -266,23 +266,34 @@ impl Call {
         if self.flow.is_some() {
             server.finished(self.stream);
         }
+        let metadata = self
+            .cx
+            .reply_metadata
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let total = bytes + metadata.as_ref().map_or(0, |metadata| metadata.len());
         // Nobody is there to be told that the connection is over.
         let _ = match &root {
-            Root::Inline(words) => {
+            Root::Inline(words) if metadata.is_none() => {
                 message.inline = *words;
                 link.send(MessageKind::Reply, &message, &Sent::Inline, self.bell)
             }
-            Root::Long(_) if bytes > link.root_limit_bytes() => {
-                let text = format!("a reply of {bytes} bytes by value: build it in a scope");
+            _ if total > link.root_limit_bytes() => {
+                let text = format!(
+                    "a reply of {total} bytes by value, with metadata: build it in a scope"
+                );
                 self.answered = false;
                 self.answer_failed(Code::Internal, &text);
                 return;
             }
-            Root::Long(_) => {
+            _ => {
                 message.flags |= Message::AHEAD;
                 let sent = Sent::Ahead {
                     root: &root.to_bytes(bytes),
-                    metadata: &[],
+                    metadata: metadata
+                        .as_ref()
+                        .map_or(&[], |metadata| metadata.as_slice()),
                 };
                 link.send(MessageKind::Reply, &message, &sent, self.bell)
             }

@@ -31,8 +31,9 @@ const SCOPE_BYTES: usize = 64 << 10;
 pub struct ChannelOptions {
     /// How it meets the server.
     pub connect: ConnectOptions,
-    /// How replies are kept still while they are checked and read;
-    /// [`Keeping::Copy`] by default, which no server can get around.
+    /// How replies are kept still while they are checked and read; by default
+    /// [`Keeping::Seal`], which no server can get around: what is sealed is read
+    /// where it lies, the rest is copied.
     pub keeping: Keeping,
     /// How a call waits for its reply.
     pub wait: Wait,
@@ -45,7 +46,7 @@ impl Default for ChannelOptions {
                 heap: Some(crate::HeapOptions::default()),
                 ..ConnectOptions::default()
             },
-            keeping: Keeping::Copy,
+            keeping: Keeping::Seal,
             wait: Wait::Adaptive,
         }
     }

@@ -1,10 +1,10 @@
 //! What a handler can learn of its call, besides the arguments.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use nowire_protocol::head::{Block, Field, Fields, TABLE};
+use nowire_protocol::head::{self, Block, Field, Fields, HeadError, TABLE};
 
 use super::serving::ServerLink;
 use crate::Peer;
@@ -15,6 +15,7 @@ pub struct Context {
     pub(crate) deadline: Option<Instant>,
     pub(crate) metadata: Option<Box<Block>>,
     pub(crate) cancelled: Option<Arc<AtomicBool>>,
+    pub(crate) reply_metadata: Mutex<Option<Box<Block>>>,
 }
 
 impl std::fmt::Debug for Context {
@@ -52,24 +53,53 @@ impl Context {
 
     /// The first value of that name in the caller's metadata.
     pub fn metadata(&self, name: &str) -> Option<String> {
-        self.all_metadata()
-            .into_iter()
-            .find_map(|(found, value)| (found == name).then_some(value))
+        value_of(self.metadata.as_deref(), name)
     }
 
     /// The caller's metadata, in its order.
     pub fn all_metadata(&self) -> Vec<(String, String)> {
-        let Some(block) = &self.metadata else {
-            return Vec::new();
-        };
-        // What cannot be read was refused before the handler was begun.
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Fields::new(block)
-            .filter_map(Result::ok)
-            .map(|field| match field {
-                Field::Entry(tag, value) => (TABLE[usize::from(tag) - 1].0.to_owned(), text(value)),
-                Field::Literal(name, value) => (text(name), text(value)),
-            })
-            .collect()
+        all(self.metadata.as_deref())
     }
+
+    /// Sends metadata with the reply.
+    ///
+    /// # Errors
+    /// If the name is longer than 255 bytes or the value than 65,535.
+    pub fn reply_metadata(&self, name: &str, value: &str) -> Result<(), HeadError> {
+        let mut metadata = self
+            .reply_metadata
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let block = metadata.get_or_insert_default();
+        let before = block.len();
+        let written = head::write_field(block, name, value.as_bytes());
+        if written.is_err() {
+            block.truncate(before);
+        }
+        written
+    }
+}
+
+/// The first value of that name.
+pub(crate) fn value_of(metadata: Option<&Block>, name: &str) -> Option<String> {
+    all(metadata)
+        .into_iter()
+        .find_map(|(found, value)| (found == name).then_some(value))
+}
+
+/// Names and values.
+pub(crate) fn all(metadata: Option<&Block>) -> Vec<(String, String)> {
+    let Some(block) = metadata else {
+        return Vec::new();
+    };
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let read = |field| match field {
+        Field::Entry(tag, value) => (TABLE[usize::from(tag) - 1].0.to_owned(), text(value)),
+        Field::Literal(name, value) => (text(name), text(value)),
+    };
+    // The link has refused what cannot be read.
+    Fields::new(block)
+        .filter_map(Result::ok)
+        .map(read)
+        .collect()
 }

@@ -16,7 +16,7 @@ use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
 use nowire_protocol::frame::{Frame, Message, MessageKind, Pages, ResetCode, StreamId};
 use nowire_protocol::geometry::{SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
-use nowire_protocol::head::Block;
+use nowire_protocol::head::{Block, Fields};
 use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
 
 use super::held::Held;
@@ -69,7 +69,7 @@ pub(crate) struct Link {
     /// Size in bytes from which the peer wants scopes sealed.
     pub(crate) seal_from_bytes: u32,
     piece_bytes: usize,
-    _charge: crate::Charge,
+    charge: crate::Charge,
 }
 
 struct Tx {
@@ -144,7 +144,7 @@ impl Link {
             piece_bytes: met.outbox_geometry.piece_bytes(),
             outbox: met.outbox,
             inbox: met.inbox,
-            _charge: met.charge,
+            charge: met.charge,
         })
     }
 
@@ -459,6 +459,9 @@ impl Link {
                 let mut metadata: Block = smallvec::smallvec![0; head_bytes as usize];
                 rx.consumer
                     .copy_payload_range(&self.inbox, &parts, 0, &mut metadata);
+                for field in Fields::new(&metadata) {
+                    field?;
+                }
                 let mut root = vec![0; data_bytes as usize];
                 rx.consumer
                     .copy_payload_range(&self.inbox, &parts, head_bytes as usize, &mut root);
@@ -611,6 +614,7 @@ impl Link {
             if let Some(run) = self.heap.allocate(pages) {
                 return Ok(run);
             }
+            self.may_grow(pages)?;
             let grown = self.heap.grow(pages)?;
             self.announce(grown)?;
         }
@@ -639,9 +643,17 @@ impl Link {
             .unwrap_or(u32::MAX)
             .max(1);
         let _one = lock(&self.growing);
+        self.may_grow(pages)?;
         let (run, grown) = self.heap.grow_sealable(pages)?;
         self.announce(grown)?;
         Ok(run)
+    }
+
+    fn may_grow(&self, pages: u32) -> Result<(), AllocateError> {
+        let bytes = self.heap.size_bytes() + pages as usize * PAGE_BYTES;
+        self.charge
+            .may_grow_to(bytes)
+            .map_err(|exceeded| AllocateError::Server(exceeded.to_string()))
     }
 
     /// With `growing` held: descriptors come in the order of their frames.
@@ -667,13 +679,19 @@ impl Link {
             pages: grown.pages,
         })?;
         grown.open();
+        self.charge.has_grown_to(self.heap.size_bytes());
         Ok(())
     }
 
     /// Gives memory back that no scope, call or keeper uses.
     pub(crate) fn shrink(&self) {
         let _one = lock(&self.growing);
-        for page in self.heap.shrink() {
+        let pages = self.heap.shrink();
+        if pages.is_empty() {
+            return;
+        }
+        self.charge.has_grown_to(self.heap.size_bytes());
+        for page in pages {
             if self.send_control(Control::Retire { page }).is_err() {
                 return;
             }
@@ -715,4 +733,7 @@ pub(crate) enum AllocateError {
     Heap(#[from] HeapError),
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// All connections of the server together have as much as it allows.
+    #[error("{0}")]
+    Server(String),
 }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use nowire_memory::data::Shared;
 use nowire_memory::heap::Taken;
+use nowire_protocol::head::Block;
 
-use super::channel;
+use super::{channel, context};
 
 /// A reply: checked, and read in place until dropped, then given back to the
 /// server. It keeps its connection's memory, so it can outlive the server.
 pub struct Reply<T: Shared> {
     taken: Taken<T>,
+    metadata: Option<Box<Block>>,
     /// After what lies there.
     _release: Option<Release>,
 }
@@ -36,11 +38,16 @@ impl Drop for Release {
 }
 
 impl<T: Shared> Reply<T> {
-    pub(crate) fn new(taken: Taken<T>, release: Option<Release>) -> Self {
+    pub(crate) fn new(
+        taken: Taken<T>,
+        metadata: Option<Box<Block>>,
+        release: Option<Release>,
+    ) -> Self {
         // What was copied is read here; the server's scope has gone back.
         let release = release.filter(|_| taken.in_place());
         Self {
             taken,
+            metadata,
             _release: release,
         }
     }
@@ -49,6 +56,16 @@ impl<T: Shared> Reply<T> {
     #[inline]
     pub fn get(&self) -> &T::At<'_> {
         self.taken.get()
+    }
+
+    /// The first value of that name in the metadata that came with the reply.
+    pub fn metadata(&self, name: &str) -> Option<String> {
+        context::value_of(self.metadata.as_deref(), name)
+    }
+
+    /// The metadata that came with the reply, in its order.
+    pub fn all_metadata(&self) -> Vec<(String, String)> {
+        context::all(self.metadata.as_deref())
     }
 }
 

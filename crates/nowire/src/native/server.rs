@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use nowire_memory::heap::Keeping;
+use nowire_memory::heap::{Crossover, Keeping};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -13,7 +13,9 @@ use super::dispatch::Dispatch;
 use super::poller::{Poller, Tell};
 use super::service::Service;
 use crate::wait::Wait;
-use crate::{Address, AddressError, HeapOptions, ListenError, ListenOptions, Listener, Trust};
+use crate::{
+    Address, AddressError, HeapOptions, ListenError, ListenOptions, Listener, SealFrom, Trust,
+};
 
 /// Room for the reply of one call, in bytes.
 const REPLY_SCOPE_BYTES: usize = 64 << 10;
@@ -86,7 +88,7 @@ impl Server {
                 heap: Some(HeapOptions::default()),
                 ..ListenOptions::default()
             },
-            keeping: Keeping::Copy,
+            keeping: Keeping::Seal,
             wait: Wait::Adaptive,
             workers: 4 * cores,
             pollers: 1,
@@ -105,10 +107,17 @@ impl ServerBuilder {
         self
     }
 
-    /// How arguments are kept still while they are checked and read;
-    /// [`Keeping::Copy`] by default, which no client can get around.
+    /// How arguments are kept still while they are checked and read; by default
+    /// [`Keeping::Seal`], which no client can get around: what is sealed is read
+    /// where it lies, the rest is copied.
     pub fn keeping(mut self, keeping: Keeping) -> Self {
         self.keeping = keeping;
+        self
+    }
+
+    /// From which size on clients seal what they hand over; measured by default.
+    pub fn seal(mut self, seal: SealFrom) -> Self {
+        self.options.heap.get_or_insert_default().seal = seal;
         self
     }
 
@@ -182,6 +191,10 @@ impl ServerBuilder {
     pub fn start(self, name: &str) -> Result<Running, ServeError> {
         let address = Address::of_name(name)?;
         self.check()?;
+        let seal = self.options.heap.as_ref().map(|heap| heap.seal);
+        if self.keeping == Keeping::Seal && seal == Some(SealFrom::Measured) {
+            Crossover::measure();
+        }
         let needs_runtime = self.services.iter().any(|service| {
             let mut methods = service.methods().iter();
             methods.any(|method| method.runs == super::service::Runs::Task)

@@ -225,6 +225,7 @@ impl Receive for Serving<'_> {
             deadline,
             metadata: arrived.metadata,
             cancelled: None,
+            reply_metadata: Mutex::new(None),
         };
         let call = |cx, flow, bell| Call::new(cx, message, arrived.root, flow, bell);
         match server.dispatch.find(message.code) {
