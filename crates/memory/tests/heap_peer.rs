@@ -528,6 +528,42 @@ fn only_so_many_segments_may_wait_to_be_sealed_but_any_number_be_sealed() {
 }
 
 #[test]
+fn segments_come_and_go_while_other_threads_take_and_hold() {
+    let (heap, peer) = both_sides();
+    let (run, scope) = scope(&heap, 1);
+    let words = inline(&scope.slice(&[7_u64; 100]).expect("room"));
+    let (page, bytes) = (run.page(), run.used_bytes());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for keeping in [Keeping::Copy, Keeping::Seal] {
+            let (peer, stop) = (&peer, &stop);
+            threads.spawn(move || {
+                let mut buffers = CheckBuffers::default();
+                let mut held = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let taken: Taken<Numbers> = peer
+                        .take(&words, page, bytes, keeping, &mut buffers)
+                        .expect("numbers");
+                    held.push(taken);
+                    if held.len() == 50 {
+                        assert!(held.iter().all(|taken| taken.get()[..] == [7; 100]));
+                        held.clear();
+                    }
+                }
+            });
+        }
+        for _ in 0..100 {
+            let grown = heap.grow(64).expect("memory");
+            let first = grown.page;
+            add(&peer, grown);
+            assert_eq!(heap.shrink(), [first]);
+            peer.remove(first).expect("nothing in it is held");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn an_owner_that_writes_during_the_copy_never_gets_an_unchecked_value_through() {
     let (heap, peer) = both_sides();
     let (run, mut scope) = scope(&heap, 1);

@@ -1,4 +1,12 @@
 //! The owner's side of a heap.
+//!
+//! Rules of the unsafe code here:
+//! 1. From when a run is made until it is dropped its pages are its own, and
+//!    mapped: an open segment is taken down only when all its pages are free, and
+//!    the mapping of a one-shot segment is held by its run.
+//! 2. They are reached by the one scope that is made of a run, and, the first
+//!    words, by run and scope as atomics.
+//! 3. At the part of a one-shot segment its own file is mapped, and no other.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -590,9 +598,7 @@ impl Run {
         let capacity_bytes = bytes_of(self.pages);
         self.header_word(1).store(0, Ordering::Relaxed);
         #[expect(unsafe_code, reason = "the scope is told what memory is its own")]
-        // SAFETY: the run's pages are mapped for writing as long as the run
-        // lives, which the scope keeps; the allocator gave them to no other run,
-        // and by the check above no other scope was made of this one.
+        // SAFETY: rule 1, as the scope keeps the run; and rule 2, by the check above.
         unsafe {
             Scope::over(base, capacity_bytes, self.is_sealable(), self)
         }
@@ -622,7 +628,7 @@ impl Run {
             self.header_word(1).store(1, Ordering::Relaxed);
             let used_bytes = self.used_bytes().max(RUN_HEADER_BYTES as u32);
             #[expect(unsafe_code, reason = "the part is told what is mapped there")]
-            // SAFETY: it is the file that `make` mapped there.
+            // SAFETY: rule 3.
             unsafe {
                 part.detach(open.as_fd());
             }
@@ -642,8 +648,7 @@ impl Run {
         let word = self.heap.window.at(bytes_of(self.page)).cast::<u64>();
         let word = word.as_ptr().wrapping_add(index);
         #[expect(unsafe_code, reason = "the header is reached as what it is")]
-        // SAFETY: the run's first words are mapped for writing as long as it
-        // lives, aligned, and given out to nobody; they are only accessed as atomics.
+        // SAFETY: rules 1 and 2; a run begins at a page, so the words are aligned.
         unsafe {
             AtomicU64::from_ptr(word)
         }

@@ -9,7 +9,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    fn end(self) -> u32 {
+    pub(super) fn end(self) -> u32 {
         self.page + self.pages
     }
 }

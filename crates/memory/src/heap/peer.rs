@@ -1,4 +1,11 @@
 //! The peer's side of a heap.
+//!
+//! Rules of the unsafe code here:
+//! 1. A region begins at a page and is readable for all its bytes while what it
+//!    lies in is kept: they were found to lie in one segment, or were copied.
+//! 2. A region that is not writable lies at the address claimed, in a segment
+//!    that nobody can change, as the kernel confirms, or that the caller trusts
+//!    nobody to change. One that is writable is a copy nobody else knows.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -157,8 +164,12 @@ impl Segment {
         sealed
     }
 
+    fn has_descriptor(&self) -> bool {
+        self.lock_descriptor().is_some()
+    }
+
     fn may_be_sealed_yet(&self) -> bool {
-        self.lock_descriptor().is_some() && !self.is_sealed()
+        self.has_descriptor() && !self.is_sealed()
     }
 
     fn lock_descriptor(&self) -> std::sync::MutexGuard<'_, Option<OwnedFd>> {
@@ -241,38 +252,13 @@ impl PeerHeap {
         let sealed = found.contains(SealFlags::WRITE);
         let sealable = !sealed && !found.contains(SealFlags::SEAL);
 
-        let mut segments = self
-            .segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let at = segments.partition_point(|s| s.span.page < page);
-        let last = at.checked_sub(1).map(|last| segments[last].span);
-        let next = segments.get(at).map(|next| next.span);
-        let overlaps = |other: &Span| {
-            u64::from(other.page) < end
-                && u64::from(page) < u64::from(other.page) + u64::from(other.pages)
-        };
-        if let Some(other) = last.into_iter().chain(next).find(overlaps) {
-            return Err(PeerHeapError::Overlap {
-                page,
-                present: other.page,
-            });
-        }
-        if segments.len() >= MAX_SEGMENTS {
-            return Err(PeerHeapError::TooMany {
-                limit: MAX_SEGMENTS,
-            });
-        }
-        if sealable && segments.iter().filter(|s| s.may_be_sealed_yet()).count() >= MAX_UNSEALED {
-            return Err(PeerHeapError::TooMany {
-                limit: MAX_UNSEALED,
-            });
-        }
+        self.place_for(Span { page, pages }, sealable)?;
         let access = if sealed || sealable {
             Access::ReadPrivate
         } else {
             Access::Read
         };
+        // It takes a while, and others may take from the heap meanwhile.
         let start = bytes_of(page);
         let part = self
             .window
@@ -284,7 +270,42 @@ impl PeerHeap {
             sealed: AtomicBool::new(sealed),
             descriptor: Mutex::new(sealable.then_some(descriptor)),
         };
+        let mut segments = self
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let at = segments.partition_point(|s| s.span.page < page);
         segments.insert(at, Arc::new(segment));
+        Ok(())
+    }
+
+    /// Checks that there is room for a segment.
+    fn place_for(&self, span: Span, sealable: bool) -> Result<(), PeerHeapError> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        // Apart from each other, so in the order of their ends too.
+        let after = segments.partition_point(|s| s.span.end() <= span.page);
+        if let Some(present) = segments.get(after)
+            && present.span.page < span.end()
+        {
+            return Err(PeerHeapError::Overlap {
+                page: span.page,
+                present: present.span.page,
+            });
+        }
+        if segments.len() >= MAX_SEGMENTS {
+            return Err(PeerHeapError::TooMany {
+                limit: MAX_SEGMENTS,
+            });
+        }
+        let waiting = |asked: fn(&Segment) -> bool| segments.iter().filter(|s| asked(s)).count();
+        if sealable
+            && waiting(Segment::has_descriptor) >= MAX_UNSEALED
+            && waiting(Segment::may_be_sealed_yet) >= MAX_UNSEALED
+        {
+            return Err(PeerHeapError::TooMany {
+                limit: MAX_UNSEALED,
+            });
+        }
         Ok(())
     }
 
@@ -304,7 +325,9 @@ impl PeerHeap {
         if Arc::get_mut(&mut segments[at]).is_none() {
             return Err(PeerHeapError::Held { page });
         }
-        segments.remove(at);
+        let gone = segments.remove(at);
+        drop(segments);
+        drop(gone);
         Ok(())
     }
 
@@ -386,10 +409,7 @@ fn check<T: Shared>(
     buffers: &mut CheckBuffers,
 ) -> Result<Root<T>, Flaw> {
     #[expect(unsafe_code, reason = "the checker is told what memory it may read")]
-    // SAFETY: a region begins at a page and is mapped for all its bytes. One that
-    // is not writable lies at the address claimed, in a segment that nobody can
-    // change or that the caller trusts nobody to change; one that is writable is
-    // a copy nobody else knows.
+    // SAFETY: rules 1 and 2.
     unsafe {
         data::check(words, region, buffers)
     }

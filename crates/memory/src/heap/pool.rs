@@ -7,11 +7,12 @@ use super::PAGE_BYTES;
 use crate::sys::private::Private;
 use crate::sys::window::Part;
 
-/// Sizes of buffers: one page, and every power of two of pages up to 64 MiB.
-const CLASSES: usize = 15;
+/// Sizes of buffers that are kept: one page, and every power of two of pages up
+/// to 32 MiB.
+const CLASSES: usize = 14;
 
 /// Bytes of unused buffers kept, at most.
-const KEPT_BYTES: usize = 64 << 20;
+const KEPT_BYTES: usize = 32 << 20;
 
 /// Buffers of this side's own, by size.
 #[derive(Debug)]
