@@ -67,8 +67,11 @@ fn frame(service: &Service, client: &Ident, docs: &str) -> TokenStream {
     let visibility = &service.visibility;
     let blocking = format_ident!("{}Client", service.name);
     let name = table::name(service);
+    let trait_docs = &service.docs;
     quote! {
         #[doc = #docs]
+        ///
+        #(#trait_docs)*
         #[derive(Clone, Debug)]
         #visibility struct #client {
             bound: ::nowire::macro_support::Bound,

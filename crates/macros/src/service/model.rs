@@ -8,6 +8,8 @@ pub(crate) struct Service {
     /// with futures that may move between threads.
     pub(crate) item: ItemTrait,
     pub(crate) visibility: Visibility,
+    /// The comments above the trait.
+    pub(crate) docs: Vec<Attribute>,
     pub(crate) name: Ident,
     pub(crate) methods: Vec<Method>,
 }

@@ -24,15 +24,18 @@ pub(super) fn generate(service: &Service) -> TokenStream {
             *value
         }
     };
+    let trait_docs = &service.docs;
     quote! {
         #[doc = #docs]
+        ///
+        #(#trait_docs)*
         #[derive(Debug)]
         #visibility struct #server<T> {
             service: T,
         }
 
         impl<T: #trait_name> #server<T> {
-            /// Serves `service`; give it to a [`Server`](::nowire::Server).
+            /// Serves `service`; give it to a [`nowire::Server`].
             pub fn new(service: T) -> Self {
                 Self { service }
             }

@@ -46,6 +46,7 @@ pub(crate) fn parse(item: ItemTrait) -> Result<Service> {
     }
     errors.finish(Service {
         visibility: item.vis.clone(),
+        docs: docs(&item.attrs),
         name: item.ident.clone(),
         methods,
         item: super::item::for_handlers(item),
@@ -147,16 +148,18 @@ fn method(function: &TraitItemFn) -> Result<Method> {
     errors.finish(())?;
     Ok(Method {
         name: signature.ident.clone(),
-        docs: function
-            .attrs
-            .iter()
-            .filter(|attribute| attribute.path().is_ident("doc"))
-            .cloned()
-            .collect(),
+        docs: docs(&function.attrs),
         runs,
         params,
         returns: returns.unwrap_or(Returns::Unit),
     })
+}
+
+fn docs(attributes: &[Attribute]) -> Vec<Attribute> {
+    let docs = attributes.iter();
+    docs.filter(|attribute| attribute.path().is_ident("doc"))
+        .cloned()
+        .collect()
 }
 
 fn check_attributes(attributes: &[Attribute]) -> Result<()> {
