@@ -1,7 +1,7 @@
 //! The check of what arrived, before anybody sees a reference to it.
 use std::any::{self, Any};
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
@@ -21,16 +21,23 @@ pub(crate) struct Region {
     pub(crate) claimed: usize,
     /// Where it is readable here.
     pub(crate) here: NonNull<u8>,
-    /// Its length.
+    /// Its length; what is beyond a multiple of 8 is no part of it.
     pub(crate) bytes: usize,
     /// It is a private copy: pointers are rewritten to lead to `here`.
     pub(crate) writable: bool,
 }
 
+/// Room made for pending values from the start.
+const FEW_PENDING: usize = 64;
+
+/// Entries of each buffer kept from one check to the next: enough for a scope of
+/// 8 MiB.
+const MOST_KEPT: usize = (8 << 20) / (GRAIN_BYTES * BITS);
+
 /// Memory that checks need, kept from one to the next.
 #[derive(Default)]
 pub struct CheckBuffers {
-    claimed: Vec<u64>,
+    taken: Vec<u64>,
     pending: Vec<Pending>,
 }
 
@@ -40,9 +47,20 @@ impl fmt::Debug for CheckBuffers {
     }
 }
 
+impl CheckBuffers {
+    /// Keeps the memory for the next check, unless it is much.
+    #[inline]
+    fn keep(&mut self, pending: Vec<Pending>) {
+        self.pending = pending;
+        if self.taken.capacity() > MOST_KEPT || self.pending.capacity() > MOST_KEPT {
+            *self = Self::default();
+        }
+    }
+}
+
 /// Values that are claimed, and have yet to be checked.
 struct Pending {
-    offset: usize,
+    grain: usize,
     count: usize,
     check: CheckMany,
 }
@@ -53,11 +71,11 @@ type CheckMany = unsafe fn(&mut Checker<'_>, *mut u8, usize) -> Result<(), Refus
 pub struct Checker<'b> {
     claimed: usize,
     here: *mut u8,
-    bytes: usize,
+    grains: usize,
     writable: bool,
     root: *const u8,
-    grains: &'b mut [u64],
-    pending: &'b mut Vec<Pending>,
+    taken: &'b mut [u64],
+    pending: Vec<Pending>,
     flaw: Option<Flaw>,
 }
 
@@ -88,7 +106,7 @@ impl Checker<'_> {
     /// Where `at` is, for a message.
     pub(super) fn place<T>(&self, at: *const T) -> Place {
         let offset = at.addr().wrapping_sub(self.here.addr());
-        if offset < self.bytes {
+        if offset < self.grains * GRAIN_BYTES {
             Place::Scope(offset)
         } else {
             Place::Inline(at.addr().wrapping_sub(self.root.addr()))
@@ -101,37 +119,98 @@ impl Checker<'_> {
     /// # Safety
     /// At `at` stands a pointer, of which anything may be wrong; otherwise as
     /// for [`Shared::check`].
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn follow<T: Shared>(
         &mut self,
         at: *mut *mut T,
         count: usize,
     ) -> Result<(), Refused> {
-        // SAFETY: as the caller says.
-        let Some(offset) = (unsafe { self.claim::<T>(at, count) })? else {
-            if size_of::<T>() == 0 && count > 0 {
-                // Without a size there is nothing to read, but there may be no
-                // such value.
-                // SAFETY: no bytes are needed, and the pointer is aligned.
-                unsafe { T::check(self, NonNull::dangling().as_ptr()) }?;
-            }
+        const {
+            assert!(
+                align_of::<T>() <= PAGE_BYTES,
+                "a type is aligned to more than a page"
+            );
+        }
+        // SAFETY: as the caller says; a pointer is read as the number it is.
+        let address = unsafe { at.cast::<usize>().read() };
+        let is_small = size_of::<T>() > 0
+            && count.wrapping_sub(1) < BITS * GRAIN_BYTES / size_of::<T>().max(1)
+            && (!T::POINTERS || self.pending.len() < self.pending.capacity());
+        if is_small
+            && let grains = (count * size_of::<T>()).div_ceil(GRAIN_BYTES)
+            && let Some(grain) = self.claim_few(address, grains, align_of::<T>())
+        {
+            // SAFETY: as the caller says, and so many were just claimed.
+            return unsafe { self.accept(at, grain, count) };
+        }
+        if count == 0 && address != 0 && address.is_multiple_of(align_of::<T>()) {
             return Ok(());
-        };
+        }
+        // SAFETY: as the caller says.
+        unsafe { self.follow_with_care(at, address, count) }
+    }
+
+    /// [`follow`](Self::follow), whatever the sizes, and whatever is wrong.
+    ///
+    /// # Safety
+    /// As for `follow`, where `address` was read.
+    #[inline(never)]
+    unsafe fn follow_with_care<T: Shared>(
+        &mut self,
+        at: *mut *mut T,
+        address: usize,
+        count: usize,
+    ) -> Result<(), Refused> {
+        if size_of::<T>() == 0 || count == 0 {
+            return self.follow_to_nothing(at, address, count);
+        }
+        match self.claim_any(address, count.checked_mul(size_of::<T>()), align_of::<T>()) {
+            // SAFETY: as the caller says, and so many were just claimed.
+            Some(grain) => unsafe { self.accept(at, grain, count) },
+            None => Err(self.bad_pointer(at, address, count)),
+        }
+    }
+
+    /// Lets the pointer at `at` lead to the `count` values at `grain`, and checks
+    /// them, now or later.
+    ///
+    /// # Safety
+    /// As for `follow`, and the values are claimed.
+    #[inline(always)]
+    unsafe fn accept<T: Shared>(
+        &mut self,
+        at: *mut *mut T,
+        grain: usize,
+        count: usize,
+    ) -> Result<(), Refused> {
+        // SAFETY: as the caller says.
+        let target = unsafe { self.redirect(at, grain) };
         if T::POINTERS {
             self.pending.push(Pending {
-                offset,
+                grain,
                 count,
                 check: check_many::<T>,
             });
-            return Ok(());
-        }
-        if !T::PLAIN {
-            // SAFETY: the claim says that the offset is within the region.
-            let target = unsafe { self.here.add(offset) };
-            // SAFETY: so many were just claimed there.
-            unsafe { check_many::<T>(self, target, count) }?;
+        } else if !T::PLAIN {
+            // SAFETY: as the caller says, so many are claimed there.
+            unsafe { check_many::<T>(self, target.cast(), count) }?;
         }
         Ok(())
+    }
+
+    /// Lets the pointer at `at` lead to a claimed grain, and returns where that is.
+    ///
+    /// # Safety
+    /// As for `follow`, and the grain is claimed.
+    #[inline(always)]
+    unsafe fn redirect<T>(&mut self, at: *mut *mut T, grain: usize) -> *mut T {
+        // SAFETY: what is claimed is in the region.
+        let target = unsafe { self.here.add(grain * GRAIN_BYTES) }.cast();
+        if self.writable {
+            // SAFETY: as the caller says, `at` is writable if the region is.
+            unsafe { at.write(target) };
+        }
+        target
     }
 
     /// Claims the `len` bytes that the pointer at `at` leads to, and checks that
@@ -145,155 +224,199 @@ impl Checker<'_> {
         at: *mut *mut u8,
         len: usize,
     ) -> Result<(), Refused> {
-        // SAFETY: as the caller says.
-        let Some(offset) = (unsafe { self.claim::<u8>(at, len) })? else {
-            return Ok(());
-        };
-        // SAFETY: the claim says that the offset is within the region.
-        let target = unsafe { self.here.add(offset) };
-        // SAFETY: rule 6, and so many were just claimed there.
-        let text = unsafe { slice::from_raw_parts(target, len) };
-        if is_short_ascii(text) {
-            return Ok(());
-        }
-        match str::from_utf8(text) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.refuse(Flaw::Utf8 {
-                place: Place::Scope(offset),
-                valid_bytes: error.valid_up_to(),
-            })),
-        }
-    }
-
-    /// Claims memory, and returns where in the region it begins, or `None` if
-    /// there is nothing to read.
-    ///
-    /// # Safety
-    /// As for `follow`.
-    #[inline]
-    unsafe fn claim<T>(&mut self, at: *mut *mut T, count: usize) -> Result<Option<usize>, Refused> {
-        const {
-            assert!(
-                align_of::<T>() <= PAGE_BYTES,
-                "a type is aligned to more than a page"
-            );
-        }
         // SAFETY: as the caller says; a pointer is read as the number it is.
         let address = unsafe { at.cast::<usize>().read() };
-        let Some(bytes) = count.checked_mul(size_of::<T>()) else {
-            return Err(self.too_long(at, count));
-        };
-        if bytes == 0 {
-            if address == 0 || !address.is_multiple_of(align_of::<T>()) {
-                return Err(self.bad_pointer(at, address, bytes));
-            }
-            return Ok(None);
-        }
-        if bytes > self.bytes {
-            return Err(if count == 1 {
-                self.bad_pointer(at, address, bytes)
-            } else {
-                self.too_long(at, count)
-            });
-        }
-        let offset = address.wrapping_sub(self.claimed);
-        if offset > self.bytes - bytes
-            || !offset.is_multiple_of(GRAIN_BYTES)
-            || !offset.is_multiple_of(align_of::<T>())
-            || !self.take_grains(offset, bytes)
+        if len.wrapping_sub(1) < BITS
+            && let grains = len.div_ceil(GRAIN_BYTES)
+            && let Some(grain) = self.claim_few(address, grains, 1)
         {
-            return Err(self.bad_pointer(at, address, bytes));
+            // SAFETY: as the caller says, and so much was just claimed.
+            let target = unsafe { self.redirect(at, grain) };
+            // SAFETY: so much was just claimed.
+            if unsafe { is_ascii(target.cast(), len) } {
+                return Ok(());
+            }
+            // SAFETY: as above.
+            return unsafe { self.check_text(target, len) };
         }
-        if self.writable {
-            // SAFETY: the offset is within the region.
-            let target = unsafe { self.here.add(offset) };
-            // SAFETY: as the caller says, `at` is writable if the region is.
-            unsafe { at.write(target.cast()) };
-        }
-        Ok(Some(offset))
+        // SAFETY: as the caller says.
+        unsafe { self.follow_text_with_care(at, address, len) }
     }
 
-    /// Marks the grains of `bytes` bytes, at least one, at `offset`; false if
-    /// one of them was marked before.
+    /// [`follow_text`](Self::follow_text), however long, and whatever is wrong.
+    ///
+    /// # Safety
+    /// As for `follow`, where `address` was read.
+    #[inline(never)]
+    unsafe fn follow_text_with_care(
+        &mut self,
+        at: *mut *mut u8,
+        address: usize,
+        len: usize,
+    ) -> Result<(), Refused> {
+        if len == 0 {
+            return self.follow_to_nothing(at, address, 0);
+        }
+        let Some(grain) = self.claim_any(address, Some(len), 1) else {
+            return Err(self.bad_pointer(at, address, len));
+        };
+        // SAFETY: as the caller says, and so much was just claimed.
+        let target = unsafe { self.redirect(at, grain) };
+        // SAFETY: so much was just claimed.
+        unsafe { self.check_text(target, len) }
+    }
+
+    /// # Safety
+    /// So many bytes are claimed there.
+    #[inline(never)]
+    unsafe fn check_text(&mut self, target: *const u8, len: usize) -> Result<(), Refused> {
+        // SAFETY: as the caller says.
+        let text = unsafe { slice::from_raw_parts(target, len) };
+        match str::from_utf8(text) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let place = self.place(target);
+                let valid_bytes = error.valid_up_to();
+                Err(self.refuse(Flaw::Utf8 { place, valid_bytes }))
+            }
+        }
+    }
+
+    /// Checks a pointer to no bytes: nothing is read there, but a reference must
+    /// not be null nor crooked.
     #[inline]
-    fn take_grains(&mut self, offset: usize, bytes: usize) -> bool {
-        let first = offset / GRAIN_BYTES;
-        let count = bytes.div_ceil(GRAIN_BYTES);
-        let bit = first % BITS;
-        if bit + count > BITS {
-            return self.take_many_grains(first, count);
+    fn follow_to_nothing<T: Shared>(
+        &mut self,
+        at: *const *mut T,
+        address: usize,
+        count: usize,
+    ) -> Result<(), Refused> {
+        if address == 0 || !address.is_multiple_of(align_of::<T>()) {
+            return Err(self.bad_pointer(at, address, count));
         }
-        let mask = (u64::MAX >> (BITS - count)) << bit;
-        let word = &mut self.grains[first / BITS];
-        let free = *word & mask == 0;
+        if count > 0 {
+            // Of a type without size there may yet be no value.
+            // SAFETY: no bytes are needed, and the pointer is aligned.
+            unsafe { T::check(self, NonNull::dangling().as_ptr()) }?;
+        }
+        Ok(())
+    }
+
+    /// Claims so many grains, at least one, from an address of the owner's on;
+    /// returns the first, or `None` if that is not so simple.
+    #[inline(always)]
+    fn claim_few(&mut self, address: usize, grains: usize, align: usize) -> Option<usize> {
+        let grain = self.grain_of(address);
+        let bit = grain % BITS;
+        if grain >= self.grains
+            || bit + grains > BITS
+            || (align > GRAIN_BYTES && !grain.is_multiple_of(align / GRAIN_BYTES))
+        {
+            return None;
+        }
+        let mask = (u64::MAX >> (BITS - grains)) << bit;
+        // SAFETY: the map has a bit for each grain of the region.
+        let word = unsafe { self.taken.get_unchecked_mut(grain / BITS) };
+        // What is beyond the region counts as taken.
+        if *word & mask != 0 {
+            return None;
+        }
         *word |= mask;
-        free
+        Some(grain)
     }
 
-    fn take_many_grains(&mut self, first: usize, count: usize) -> bool {
-        let end = first + count;
-        let (first_word, last_word) = (first / BITS, (end - 1) / BITS);
-        let first_mask = u64::MAX << (first % BITS);
-        let last_mask = u64::MAX >> (BITS - 1 - (end - 1) % BITS);
-        let words = &mut self.grains[first_word..=last_word];
-        let [head, inner @ .., tail] = words else {
-            return false;
-        };
-        let mut taken = (*head & first_mask) | (*tail & last_mask);
-        *head |= first_mask;
-        *tail |= last_mask;
-        for word in inner {
-            taken |= *word;
-            *word = u64::MAX;
+    /// Claims so many bytes, at least one, from an address of the owner's on;
+    /// returns the first grain, or `None` if they cannot be claimed.
+    fn claim_any(&mut self, address: usize, bytes: Option<usize>, align: usize) -> Option<usize> {
+        let grains = bytes?.div_ceil(GRAIN_BYTES);
+        let grain = self.grain_of(address);
+        if grains > self.grains
+            || grain > self.grains - grains
+            || !(grain * GRAIN_BYTES).is_multiple_of(align)
+        {
+            return None;
         }
-        taken == 0
+        let last = grain + grains - 1;
+        let words = &mut self.taken[grain / BITS..=last / BITS];
+        let end = words.len() - 1;
+        let mut free = true;
+        for (index, word) in words.iter_mut().enumerate() {
+            let mut mask = u64::MAX;
+            if index == 0 {
+                mask &= u64::MAX << (grain % BITS);
+            }
+            if index == end {
+                mask &= u64::MAX >> (BITS - 1 - last % BITS);
+            }
+            free &= *word & mask == 0;
+            *word |= mask;
+        }
+        free.then_some(grain)
     }
 
-    #[cold]
-    fn too_long<T>(&mut self, at: *const *mut T, count: usize) -> Refused {
-        let flaw = Flaw::TooLong {
-            type_name: any::type_name::<T>(),
-            place: self.place(at),
-            count,
-            scope_bytes: self.bytes,
-        };
-        self.refuse(flaw)
+    /// The grain at an address of the owner's; a crooked one is a grain beyond
+    /// every region, as is one outside.
+    #[inline(always)]
+    fn grain_of(&self, address: usize) -> usize {
+        address
+            .wrapping_sub(self.claimed)
+            .rotate_right(GRAIN_BYTES.trailing_zeros())
     }
 
-    /// Says what is wrong with a pointer; the last that can be is an overlap.
+    /// Says what is wrong with a pointer to `count` of `T`.
     #[cold]
-    fn bad_pointer<T>(&mut self, at: *const *mut T, address: usize, bytes: usize) -> Refused {
+    #[inline(never)]
+    fn bad_pointer<T>(&mut self, at: *const *mut T, address: usize, count: usize) -> Refused {
         let type_name = any::type_name::<T>();
         let place = self.place(at);
+        let scope_bytes = self.grains * GRAIN_BYTES;
         let offset = address.wrapping_sub(self.claimed);
-        let align = if bytes == 0 {
-            align_of::<T>()
-        } else {
-            align_of::<T>().max(GRAIN_BYTES)
+        let bytes = count.checked_mul(size_of::<T>());
+        let align = match bytes {
+            Some(0) => align_of::<T>(),
+            _ => align_of::<T>().max(GRAIN_BYTES),
         };
-        let flaw = if address == 0 {
-            Flaw::Null { type_name, place }
-        } else if bytes > 0 && (bytes > self.bytes || offset > self.bytes - bytes) {
-            Flaw::Outside {
+        let flaw = match bytes {
+            _ if address == 0 => Flaw::Null { type_name, place },
+            None => Flaw::TooLong {
                 type_name,
                 place,
-                address,
-                bytes,
+                count,
+                scope_bytes,
+            },
+            Some(bytes) if bytes > scope_bytes && count > 1 => Flaw::TooLong {
+                type_name,
+                place,
+                count,
+                scope_bytes,
+            },
+            Some(bytes) if bytes > 0 && offset > scope_bytes.saturating_sub(bytes) => {
+                Flaw::Outside {
+                    type_name,
+                    place,
+                    address,
+                    bytes,
+                }
             }
-        } else if bytes == 0 || !offset.is_multiple_of(align) {
-            Flaw::Unaligned {
+            Some(bytes) if bytes == 0 || !offset.is_multiple_of(align) => Flaw::Unaligned {
                 type_name,
                 place,
                 address,
                 align,
-            }
-        } else {
-            Flaw::Overlap {
+            },
+            Some(bytes) if bytes > scope_bytes => Flaw::Outside {
                 type_name,
                 place,
                 address,
                 bytes,
-            }
+            },
+            // Nothing else can be wrong.
+            Some(bytes) => Flaw::Overlap {
+                type_name,
+                place,
+                address,
+                bytes,
+            },
         };
         self.refuse(flaw)
     }
@@ -302,8 +425,8 @@ impl Checker<'_> {
     /// grain is claimed twice, so the region bounds the work.
     fn finish(&mut self) -> Result<(), Refused> {
         while let Some(next) = self.pending.pop() {
-            // SAFETY: the offset was claimed, so it is within the region.
-            let target = unsafe { self.here.add(next.offset) };
+            // SAFETY: the grain was claimed, so it is in the region.
+            let target = unsafe { self.here.add(next.grain * GRAIN_BYTES) };
             // SAFETY: so many of this type were claimed there.
             unsafe { (next.check)(self, target, next.count) }?;
         }
@@ -328,21 +451,32 @@ unsafe fn check_many<T: Shared>(
     Ok(())
 }
 
-/// Whether the text is short, as most names and values are, and ASCII.
+/// Whether `len` bytes of text, at least one, are ASCII.
+///
+/// # Safety
+/// All words of which the text has a byte are readable.
 #[inline]
-fn is_short_ascii(text: &[u8]) -> bool {
+unsafe fn is_ascii(text: *const u64, len: usize) -> bool {
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    if text.len() > 32 {
+    let mut left = (len - 1) / size_of::<u64>();
+    // SAFETY: as the caller says.
+    let last = unsafe { text.add(left) };
+    // SAFETY: as the caller says.
+    let last = u64::from_le(unsafe { last.read() });
+    // What follows the text in its last word is not text.
+    if (last << (len.wrapping_neg() % size_of::<u64>() * 8)) & HIGH != 0 {
         return false;
     }
-    let Some(last) = text.last_chunk::<8>() else {
-        return text.iter().fold(0, |all, byte| all | byte) < 0x80;
-    };
-    let (words, _) = text.as_chunks::<8>();
-    let all = words.iter().fold(u64::from_ne_bytes(*last), |all, word| {
-        all | u64::from_ne_bytes(*word)
-    });
-    all & HIGH == 0
+    while left > 0 {
+        left -= 1;
+        // SAFETY: as the caller says.
+        let word = unsafe { text.add(left) };
+        // SAFETY: as the caller says.
+        if unsafe { word.read() } & HIGH != 0 {
+            return false;
+        }
+    }
+    true
 }
 
 /// A checked value that may point into memory somebody else keeps.
@@ -408,27 +542,37 @@ pub(crate) unsafe fn check<T: Shared>(
     debug_assert!(
         region.writable || region.bytes == 0 || region.here.as_ptr().addr() == region.claimed
     );
+    let grains = region.bytes / GRAIN_BYTES;
     buffers.pending.clear();
     if T::POINTERS {
-        buffers.claimed.clear();
-        let grains = region.bytes.div_ceil(GRAIN_BYTES);
-        buffers.claimed.resize(grains.div_ceil(BITS), 0);
+        buffers.taken.clear();
+        buffers.taken.resize(grains.div_ceil(BITS), 0);
+        // What is beyond the region cannot be claimed.
+        if let Some(last) = buffers.taken.last_mut()
+            && !grains.is_multiple_of(BITS)
+        {
+            *last = u64::MAX << (grains % BITS);
+        }
+        buffers.pending.reserve(FEW_PENDING);
     }
     let mut checker = Checker {
         claimed: region.claimed,
         here: region.here.as_ptr(),
-        bytes: region.bytes,
+        grains,
         writable: region.writable,
         root: at.cast(),
-        grains: &mut buffers.claimed,
-        pending: &mut buffers.pending,
+        taken: &mut buffers.taken,
+        pending: mem::take(&mut buffers.pending),
         flaw: None,
     };
     // SAFETY: the value is initialised as bytes and aligned, and ours to write.
     let checked = unsafe { T::check(&mut checker, at) };
-    match checked.and_then(|()| checker.finish()) {
+    let checked = checked.and_then(|()| checker.finish());
+    let (pending, flaw) = (checker.pending, checker.flaw);
+    buffers.keep(pending);
+    match checked {
         Ok(()) => Ok(root),
-        Err(Refused(())) => Err(checker.flaw.expect("who refuses gives the reason")),
+        Err(Refused(())) => Err(flaw.expect("who refuses gives the reason")),
     }
 }
 
@@ -506,7 +650,7 @@ pub fn check_copy<T: Shared>(
     let region = Region {
         claimed: claimed_base,
         here: memory.base(),
-        bytes: bytes.len(),
+        bytes: bytes.len().next_multiple_of(GRAIN_BYTES),
         writable: true,
     };
     // SAFETY: the memory is new and private, and page-aligned.

@@ -173,6 +173,10 @@ impl<T: Shared> ShapeOf<T> {
 
     /// What the compiler takes the image for: nothing but what tells `None`
     /// from `Some` is read.
+    #[allow(
+        clippy::redundant_pattern_matching,
+        reason = "a method would make a reference to what may be no value"
+    )]
     const fn is_none(image: &MaybeUninit<Option<T>>) -> bool {
         let option = image.as_ptr();
         // SAFETY: the callers initialised the bytes that tell the variants apart.

@@ -273,8 +273,10 @@ unsafe impl<T: Shared> Shared for Slice<'_, T> {
     #[inline]
     unsafe fn check(checker: &mut Checker<'_>, at: *mut Self) -> Result<(), Refused> {
         const { assert!(size_of::<T>() > 0, "a slice of elements without size") };
-        // SAFETY: `at` is readable, says the caller, and its length a plain number.
-        let len = unsafe { (&raw const (*at).len).read() };
+        // SAFETY: the length lies within the slice.
+        let len = unsafe { &raw const (*at).len };
+        // SAFETY: `at` is readable, says the caller, and a length a plain number.
+        let len = unsafe { len.read() };
         // SAFETY: as above.
         unsafe { checker.follow::<T>(at.cast(), len) }
     }
@@ -359,8 +361,10 @@ unsafe impl Shared for Str<'_> {
 
     #[inline]
     unsafe fn check(checker: &mut Checker<'_>, at: *mut Self) -> Result<(), Refused> {
-        // SAFETY: a text is laid out as a slice; `at` is readable, says the caller.
-        let len = unsafe { (&raw const (*at).bytes.len).read() };
+        // SAFETY: the length lies within the slice, as which a text is laid out.
+        let len = unsafe { &raw const (*at).bytes.len };
+        // SAFETY: `at` is readable, says the caller, and a length a plain number.
+        let len = unsafe { len.read() };
         // SAFETY: as above.
         unsafe { checker.follow_text(at.cast(), len) }
     }

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "these implementations are as the derive writes them"
+)]
+
 use std::mem::{MaybeUninit, offset_of};
 
 use super::*;
