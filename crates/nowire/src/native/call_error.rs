@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nowire_memory::data::{Never, ScopeError};
 
-use super::channel::Failed;
+use super::client::Failed;
 use crate::error::ConnectionError;
 
 /// The kind of a failure, numbered as gRPC numbers its status codes.

@@ -5,17 +5,22 @@
 //! have a [`Link`](link::Link): one ring and one heap for each direction. What
 //! generated code calls is in [`service`], [`call`] and [`bound`].
 
+mod binding;
 mod bound;
 mod call;
 mod call_error;
 mod calls;
 mod channel;
+mod client;
 mod context;
 mod describe;
 mod dispatch;
+mod exchange;
 mod held;
 mod kept;
 mod link;
+mod outgoing;
+mod pending;
 mod poller;
 mod pool;
 mod reply;
@@ -24,13 +29,17 @@ mod service;
 mod serving;
 mod streaming;
 mod value;
+mod waiting;
+mod watcher;
 
-pub use bound::{Bound, Exchange, Pending};
+pub use bound::Bound;
 pub use call::Call;
 pub use call_error::{CallError, Code, Mismatch};
 pub use channel::{Channel, ChannelOptions, ScopeUnavailable, connect, connect_with};
 pub use context::Context;
+pub use exchange::Exchange;
 pub use kept::Kept;
+pub use pending::Pending;
 pub use reply::Reply;
 pub use server::{Running, ServeError, Server, ServerBuilder};
 pub use service::{Method, Runs, Service, Task};

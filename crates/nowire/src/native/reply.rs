@@ -8,7 +8,7 @@ use nowire_memory::data::Shared;
 use nowire_memory::heap::Taken;
 use nowire_protocol::head::Block;
 
-use super::{channel, context};
+use super::{client, context};
 
 /// A reply: checked, and read in place until dropped, then given back to the
 /// server. It keeps its connection's memory, so it can outlive the server.
@@ -21,12 +21,12 @@ pub struct Reply<T: Shared> {
 
 /// Gives a scope of the server's heap back.
 pub(crate) struct Release {
-    shared: Arc<channel::Shared>,
+    shared: Arc<client::Shared>,
     page: u32,
 }
 
 impl Release {
-    pub(crate) fn new(shared: Arc<channel::Shared>, page: u32) -> Self {
+    pub(crate) fn new(shared: Arc<client::Shared>, page: u32) -> Self {
         Self { shared, page }
     }
 }

@@ -1,0 +1,291 @@
+//! The state of a client's connection, and what it does with what comes.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use nowire_memory::heap::Run;
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::frame::{Message, MessageKind, ResetCode, StreamId};
+use nowire_protocol::ring::Control;
+use tokio::sync::Notify;
+
+use super::binding::Known;
+use super::calls::{Calls, Came, Place, Ticket, WINDOW_ITEMS, Waiter, Waiting};
+use super::link::{Bell, Link, Receive};
+use super::value::{Arrived, Sent};
+use crate::error::ConnectionError;
+
+pub(crate) struct Shared {
+    pub(crate) link: Link,
+    pub(super) calls: Mutex<Calls>,
+    pub(super) waiting: Waiting,
+    /// Tells the watcher to look.
+    pub(super) nudge: Arc<Notify>,
+    pub(super) watched: AtomicBool,
+    /// Services whose methods the server has told.
+    pub(super) known: Known,
+}
+
+/// Why waiting led to nothing.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The time was up.
+    Deadline,
+    /// The connection is over.
+    Over(ConnectionError),
+}
+
+impl From<ConnectionError> for Failed {
+    fn from(error: ConnectionError) -> Self {
+        Self::Over(error)
+    }
+}
+
+/// What comes for a client.
+pub(super) struct Client<'a>(pub(super) &'a Shared);
+
+impl Receive for Client<'_> {
+    fn call(&mut self, message: &Message, _arrived: Arrived) -> Result<(), PeerMisbehaved> {
+        Err(PeerMisbehaved::Order {
+            stream: message.stream,
+            what: "a call from a server",
+        })
+    }
+
+    #[inline]
+    fn reply(&mut self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved> {
+        let delivered = self.0.calls().deliver(message, arrived)?;
+        if let Some(run) = delivered.run
+            && message.has(Message::KEPT)
+        {
+            self.0.link.hold(run);
+        }
+        if let Some(waiter) = delivered.waiter {
+            waiter.wake();
+        }
+        if let Some(waiter) = delivered.vacancy {
+            waiter.wake();
+        }
+        if let Some(came) = delivered.unwanted {
+            self.0.discard(&came);
+        }
+        Ok(())
+    }
+
+    fn credit(&mut self, stream: StreamId, items: u32) -> Result<(), PeerMisbehaved> {
+        let waiter = self.0.calls().grant(stream, items)?;
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, stream: StreamId, _code: ResetCode) -> Result<(), PeerMisbehaved> {
+        Err(PeerMisbehaved::Order {
+            stream,
+            what: "a reset where a reply was due",
+        })
+    }
+
+    fn go_away(&mut self) {
+        let mut calls = self.0.calls();
+        calls.going_away = true;
+        let waiters = calls.take_waiters();
+        drop(calls);
+        waiters.into_iter().for_each(Waiter::wake);
+    }
+}
+
+impl Shared {
+    pub(super) fn new(link: Link) -> Self {
+        Self {
+            calls: Mutex::new(Calls::new(link.streams)),
+            link,
+            waiting: Waiting::default(),
+            nudge: Arc::new(Notify::new()),
+            watched: AtomicBool::new(false),
+            known: Known::default(),
+        }
+    }
+
+    pub(super) fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back what a reply nobody takes has in the server's heap.
+    pub(super) fn discard(&self, came: &Came) {
+        if came.message.bytes > 0 {
+            self.link.release(came.message.page);
+        }
+    }
+
+    fn begin(
+        &self,
+        calls: &mut Calls,
+        run: &mut Option<Arc<Run>>,
+    ) -> Option<Result<(StreamId, Ticket), ConnectionError>> {
+        if let Some(over) = self.link.over() {
+            return Some(Err(over.clone()));
+        }
+        if calls.going_away {
+            return Some(Err(ConnectionError::GoingAway {
+                peer: self.link.label(),
+            }));
+        }
+        calls.begin(run).map(Ok)
+    }
+
+    fn send_call(
+        &self,
+        (stream, ticket): (StreamId, Ticket),
+        mut message: Message,
+        sent: &Sent<'_>,
+    ) -> Result<Ticket, ConnectionError> {
+        message.stream = stream;
+        match self.link.send(MessageKind::Call, &message, sent, Bell::Now) {
+            Ok(()) => Ok(ticket),
+            Err(error) => {
+                self.calls().abandon(ticket);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a call, when another may be begun.
+    #[inline]
+    pub(crate) fn open(
+        &self,
+        message: Message,
+        sent: &Sent<'_>,
+        run: Option<Arc<Run>>,
+        deadline: Option<Instant>,
+    ) -> Result<Ticket, Failed> {
+        let mut run = run;
+        let begun = self.begin(&mut self.calls(), &mut run);
+        let begun = match begun {
+            Some(begun) => begun,
+            None => self.wait(Place::Vacancy, deadline, |calls| {
+                self.begin(calls, &mut run)
+            })?,
+        };
+        begun
+            .and_then(|begun| self.send_call(begun, message, sent))
+            .map_err(Failed::Over)
+    }
+
+    /// [`open`](Self::open), for a task.
+    pub(crate) fn poll_open(
+        self: &Arc<Self>,
+        message: Message,
+        sent: &Sent<'_>,
+        run: &mut Option<Arc<Run>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Ticket, ConnectionError>> {
+        let begun = self.begin(&mut self.calls(), run);
+        let begun = match begun {
+            Some(begun) => begun,
+            None => {
+                match self.poll_wait(Place::Vacancy, false, cx, |calls| self.begin(calls, run)) {
+                    Poll::Ready(Ok(begun)) => begun,
+                    Poll::Ready(Err(over)) => Err(over),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        };
+        Poll::Ready(begun.and_then(|begun| self.send_call(begun, message, sent)))
+    }
+
+    /// Waits for the last reply of a call.
+    #[inline]
+    pub(crate) fn wait_last(
+        &self,
+        ticket: Ticket,
+        deadline: Option<Instant>,
+    ) -> Result<Came, Failed> {
+        self.wait(Place::Call(ticket), deadline, |calls| {
+            calls.take_last(ticket)
+        })
+    }
+
+    /// Waits for the next item of a reply; none after the last.
+    pub(crate) fn wait_item(
+        &self,
+        ticket: Ticket,
+        stream: StreamId,
+        taken: &mut u32,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Came>, Failed> {
+        let came = self.wait(Place::Call(ticket), deadline, |calls| {
+            match calls.take_item(ticket) {
+                Some(came) => Some(Some(came)),
+                None => calls.is_done(ticket).then_some(None),
+            }
+        })?;
+        if came.is_some() {
+            *taken += 1;
+            if *taken >= WINDOW_ITEMS / 2 {
+                let bytes = std::mem::take(taken);
+                self.link
+                    .send_control(Control::Credit { stream, bytes })
+                    .map_err(Failed::Over)?;
+            }
+        }
+        Ok(came)
+    }
+
+    /// Waits until the server takes another item; false if it has replied.
+    pub(crate) fn wait_credit(
+        &self,
+        ticket: Ticket,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Failed> {
+        self.wait(Place::Call(ticket), deadline, |calls| {
+            if calls.is_done(ticket) {
+                return Some(false);
+            }
+            calls.take_credit(ticket).then_some(true)
+        })
+    }
+
+    /// Sends one more message of a call.
+    pub(crate) fn send_more(
+        &self,
+        message: &Message,
+        sent: &Sent<'_>,
+        run: Option<Arc<Run>>,
+    ) -> Result<(), ConnectionError> {
+        if let Some(run) = run {
+            // Before the server can release it.
+            self.link.hold(run);
+        }
+        self.link.send(MessageKind::Call, message, sent, Bell::Now)
+    }
+
+    /// The stream of an open call.
+    pub(crate) fn stream_of(&self, ticket: Ticket) -> StreamId {
+        self.calls().stream_of(ticket)
+    }
+
+    /// Gives a call up.
+    pub(crate) fn abandon(&self, ticket: Ticket, code: ResetCode) {
+        let (unwanted, open) = self.calls().abandon(ticket);
+        for came in &unwanted {
+            self.discard(came);
+        }
+        if let Some(stream) = open {
+            // A connection that is over needs no reset.
+            let _ = self.link.send_control(Control::Reset { stream, code });
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.link.close(ConnectionError::Closed {
+            peer: self.link.label(),
+        });
+        self.nudge.notify_one();
+    }
+}

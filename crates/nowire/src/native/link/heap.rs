@@ -1,0 +1,132 @@
+//! This side's heap: runs for scopes, and what the peer is told of it.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use nowire_memory::data::{self, Shared};
+use nowire_memory::heap::{Grown, HeapError, PAGE_BYTES, Run};
+use nowire_memory::socket;
+use nowire_protocol::frame::Pages;
+use nowire_protocol::ring::Control;
+
+use super::{Link, lock};
+use crate::error::ConnectionError;
+
+impl Link {
+    /// A run of at least `bytes` of this side's heap, which grows for it.
+    pub(crate) fn allocate(&self, bytes: usize) -> Result<Arc<Run>, AllocateError> {
+        let pages = u32::try_from(bytes.div_ceil(PAGE_BYTES))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        loop {
+            if let Some(run) = self.heap.allocate(pages) {
+                return Ok(run);
+            }
+            let _one = lock(&self.growing);
+            if let Some(run) = self.heap.allocate(pages) {
+                return Ok(run);
+            }
+            self.may_grow(pages)?;
+            let grown = self.heap.grow(pages)?;
+            self.announce(grown)?;
+        }
+    }
+
+    /// A run in a segment of its own, which can be sealed.
+    pub(crate) fn allocate_sealable(&self, bytes: usize) -> Result<Arc<Run>, AllocateError> {
+        let pages = u32::try_from(bytes.div_ceil(PAGE_BYTES))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let _one = lock(&self.growing);
+        self.may_grow(pages)?;
+        let (run, grown) = self.heap.grow_sealable(pages)?;
+        self.announce(grown)?;
+        Ok(run)
+    }
+
+    /// Whether everything `value` points to, not followed, lies in what the scope
+    /// of `run` has used.
+    pub(crate) fn lies_in<T: Shared>(&self, value: &T, run: &Run) -> bool {
+        let start = self.heap.base() as usize + run.page() as usize * PAGE_BYTES;
+        data::points_into(value, start, run.used_bytes() as usize)
+    }
+
+    /// Keeps a run until the peer releases it.
+    pub(crate) fn hold(&self, run: Arc<Run>) {
+        lock(&self.held).hold(run);
+    }
+
+    /// Runs that the peer holds.
+    pub(crate) fn held_runs(&self) -> usize {
+        lock(&self.held).len()
+    }
+
+    fn may_grow(&self, pages: u32) -> Result<(), AllocateError> {
+        let bytes = self.heap.size_bytes() + pages as usize * PAGE_BYTES;
+        self.charge
+            .may_grow_to(bytes)
+            .map_err(|exceeded| AllocateError::Server(exceeded.to_string()))
+    }
+
+    /// With `growing` held: descriptors come in the order of their frames.
+    fn announce(&self, grown: Grown) -> Result<(), ConnectionError> {
+        loop {
+            let descriptor = [grown.descriptor.as_fd()];
+            let sent = socket::send_with_descriptors(self.socket.as_fd(), &[1], &descriptor);
+            match sent {
+                Ok(_) => break,
+                Err(rustix::io::Errno::AGAIN) => {
+                    // Only a peer that answers no doorbell lets the socket fill.
+                    return Err(self.close(ConnectionError::PeerStuck {
+                        peer: self.label(),
+                        frames: 0,
+                    }));
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return Err(self.gone()),
+            }
+        }
+        self.send_control(Control::Segment {
+            page: grown.page,
+            pages: grown.pages,
+        })?;
+        grown.open();
+        self.charge.has_grown_to(self.heap.size_bytes());
+        Ok(())
+    }
+
+    /// Gives memory back that no scope, call or keeper uses.
+    pub(crate) fn shrink(&self) {
+        let _one = lock(&self.growing);
+        let pages = self.heap.shrink();
+        if pages.is_empty() {
+            return;
+        }
+        self.charge.has_grown_to(self.heap.size_bytes());
+        for page in pages {
+            if self.send_control(Control::Retire { page }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tells the peer that this side no longer reads a scope of its heap.
+    pub(crate) fn release(&self, page: u32) {
+        let mut pages = Pages::new();
+        pages.push(page);
+        // Of a connection that is over nothing is held.
+        let _ = self.send_control(Control::Release(pages));
+    }
+}
+
+/// Why there is no memory for a scope.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AllocateError {
+    #[error(transparent)]
+    Heap(#[from] HeapError),
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// All connections of the server together have as much as it allows.
+    #[error("{0}")]
+    Server(String),
+}

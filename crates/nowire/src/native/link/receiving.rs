@@ -1,0 +1,293 @@
+//! What comes in: frames off the ring, to what this side does with them.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
+
+use nowire_memory::socket;
+use nowire_protocol::PeerMisbehaved;
+use nowire_protocol::bell::{Ringer, Sleeper};
+use nowire_protocol::frame::{Frame, Message, ResetCode, StreamId};
+use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
+use nowire_protocol::head::{Block, Fields};
+use nowire_protocol::ring::{Consumer, Control};
+
+use super::{Link, lock};
+use crate::error::ConnectionError;
+use crate::native::value::{Arrived, Root};
+use crate::wait::{Wait, Window};
+
+/// Frames taken off the ring before anything else is looked after.
+const BATCH: usize = 64;
+/// Descriptors of segments that may have come before their frames.
+const DESCRIPTORS: usize = 64;
+
+/// What a side does with the frames that come.
+pub(crate) trait Receive {
+    /// A call, or an item of its requests.
+    fn call(&mut self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved>;
+    /// A reply, or an item of the replies.
+    fn reply(&mut self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved>;
+    /// The peer takes so many items more.
+    fn credit(&mut self, stream: StreamId, items: u32) -> Result<(), PeerMisbehaved>;
+    /// The caller gives a call up.
+    fn reset(&mut self, stream: StreamId, code: ResetCode) -> Result<(), PeerMisbehaved>;
+    /// No further calls.
+    fn go_away(&mut self);
+}
+
+pub(crate) struct Rx {
+    consumer: Consumer,
+    sleeper: Sleeper,
+    room_bell: Ringer,
+    pub(crate) window: Window,
+    descriptors: VecDeque<OwnedFd>,
+    /// A root that came ahead of its message.
+    ahead: Option<(StreamId, Arrived)>,
+    hung_up: bool,
+}
+
+impl Rx {
+    pub(super) fn new(inbox: Geometry, wait: Wait) -> Self {
+        Self {
+            consumer: Consumer::new(inbox),
+            sleeper: Sleeper::new(SLEEPING_OFFSET),
+            room_bell: Ringer::new(WANTS_ROOM_OFFSET),
+            window: Window::new(wait),
+            descriptors: VecDeque::new(),
+            ahead: None,
+            hung_up: false,
+        }
+    }
+
+    #[inline]
+    fn arrived(&mut self, message: &Message) -> Result<Arrived, PeerMisbehaved> {
+        match (self.ahead.take(), message.has(Message::AHEAD)) {
+            (None, false) => Ok(Arrived::inline(message)),
+            (Some((stream, arrived)), true) if stream == message.stream => Ok(arrived),
+            _ => Err(out_of_order(message.stream)),
+        }
+    }
+}
+
+impl Link {
+    /// The receiving side, for whoever waits.
+    pub(crate) fn rx(&self) -> MutexGuard<'_, Rx> {
+        lock(&self.rx)
+    }
+
+    /// The receiving side, unless somebody else has it.
+    pub(crate) fn try_rx(&self) -> Option<MutexGuard<'_, Rx>> {
+        match self.rx.try_lock() {
+            Ok(rx) => Some(rx),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Takes up to a batch of frames off the ring.
+    pub(crate) fn pump(
+        &self,
+        rx: &mut Rx,
+        to: &mut impl Receive,
+    ) -> Result<usize, ConnectionError> {
+        if let Some(over) = self.over.get() {
+            return Err(over.clone());
+        }
+        let mut taken = 0;
+        while taken < BATCH {
+            match rx.consumer.peek(&self.inbox) {
+                Ok(Some(frame)) => self
+                    .dispatch(rx, frame, to)
+                    .map_err(|what| self.misbehaved(what))?,
+                Ok(None) => break,
+                Err(what) => return Err(self.misbehaved(what)),
+            }
+            taken += 1;
+        }
+        if taken > 0 {
+            rx.consumer.publish(&self.outbox);
+            if rx.room_bell.must_ring(&self.inbox)
+                && Ringer::new(SLEEPING_OFFSET).is_down(&self.inbox)
+            {
+                self.ring();
+            }
+        }
+        if self.room_wanted.load(Ordering::Relaxed) {
+            self.give_room()?;
+        }
+        Ok(taken)
+    }
+
+    #[inline]
+    fn dispatch(
+        &self,
+        rx: &mut Rx,
+        frame: Frame,
+        to: &mut impl Receive,
+    ) -> Result<(), PeerMisbehaved> {
+        let mut payload_bytes = 0;
+        match frame {
+            Frame::Call(message) => {
+                let arrived = rx.arrived(&message)?;
+                to.call(&message, arrived)?;
+            }
+            Frame::Reply(message) => {
+                let arrived = rx.arrived(&message)?;
+                to.reply(&message, arrived)?;
+            }
+            Frame::Parts(parts) => {
+                payload_bytes = parts.payload_bytes();
+                let lengths = (parts.head_bytes, parts.data_bytes, parts.tail_bytes);
+                let (Some(head_bytes), Some(data_bytes), None) = lengths else {
+                    return Err(PeerMisbehaved::Order {
+                        stream: parts.stream,
+                        what: "parts of another kind than a root ahead of its message",
+                    });
+                };
+                let mut metadata: Block = smallvec::smallvec![0; head_bytes as usize];
+                rx.consumer
+                    .copy_payload_range(&self.inbox, &parts, 0, &mut metadata);
+                for field in Fields::new(&metadata) {
+                    field?;
+                }
+                let mut root = vec![0; data_bytes as usize];
+                rx.consumer
+                    .copy_payload_range(&self.inbox, &parts, head_bytes as usize, &mut root);
+                if rx.ahead.is_some() {
+                    return Err(out_of_order(parts.stream));
+                }
+                rx.ahead = Some((
+                    parts.stream,
+                    Arrived {
+                        root: Root::from_bytes(&root),
+                        metadata: (!metadata.is_empty()).then(|| Box::new(metadata)),
+                    },
+                ));
+            }
+            Frame::Segment { page, pages } => self.add_segment(rx, page, pages)?,
+            Frame::Retire { page } => self
+                .peer_heap
+                .remove(page)
+                .map_err(|error| PeerMisbehaved::Heap(error.to_string()))?,
+            Frame::Release(pages) => {
+                let mut held = lock(&self.held);
+                for page in pages.as_slice() {
+                    held.release(*page)?;
+                }
+            }
+            Frame::Credit { stream, bytes } => to.credit(stream, bytes)?,
+            Frame::Reset { stream, code } => to.reset(stream, code)?,
+            Frame::GoAway => to.go_away(),
+            Frame::Ping { token, answer } => {
+                if answer {
+                    return Err(PeerMisbehaved::Ping(token));
+                }
+                // A connection that is over shows at the next frame.
+                let _ = self.send_control(Control::Ping {
+                    token,
+                    answer: true,
+                });
+            }
+        }
+        rx.consumer.advance(&self.outbox, payload_bytes);
+        Ok(())
+    }
+
+    fn add_segment(&self, rx: &mut Rx, page: u32, pages: u32) -> Result<(), PeerMisbehaved> {
+        if rx.descriptors.is_empty() {
+            // It was sent before the frame.
+            self.drain(rx)?;
+        }
+        let Some(descriptor) = rx.descriptors.pop_front() else {
+            return Err(PeerMisbehaved::Heap(format!(
+                "the segment at page {page} came without a descriptor"
+            )));
+        };
+        self.peer_heap
+            .add(page, pages, descriptor)
+            .map_err(|error| PeerMisbehaved::Heap(error.to_string()))
+    }
+
+    /// Takes what came on the control socket: doorbells and descriptors.
+    fn drain(&self, rx: &mut Rx) -> Result<(), PeerMisbehaved> {
+        let mut bytes = [0; 256];
+        loop {
+            match socket::recv_with_descriptors(
+                self.socket.as_fd(),
+                &mut bytes,
+                socket::DESCRIPTORS_LIMIT,
+            ) {
+                Ok(received) if received.bytes == 0 => {
+                    rx.hung_up = true;
+                    return Ok(());
+                }
+                Ok(received) => {
+                    rx.descriptors.extend(received.descriptors);
+                    if received.surplus || rx.descriptors.len() > DESCRIPTORS {
+                        return Err(PeerMisbehaved::Heap(
+                            "more descriptors came than segments".to_owned(),
+                        ));
+                    }
+                }
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(_) => {
+                    rx.hung_up = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Answers the doorbell: takes it, and says that this side is up.
+    ///
+    /// # Errors
+    /// If the peer is gone.
+    pub(crate) fn answer(&self, rx: &mut Rx) -> Result<(), ConnectionError> {
+        self.drain(rx).map_err(|what| self.misbehaved(what))?;
+        rx.sleeper.get_up(&self.outbox);
+        Ok(())
+    }
+
+    /// What is left in the ring of a peer that has hung up still counts; call
+    /// this when nothing is left.
+    pub(crate) fn check_alive(&self, rx: &Rx) -> Result<(), ConnectionError> {
+        if rx.hung_up {
+            return Err(self.gone());
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything to do.
+    #[inline]
+    pub(crate) fn is_ready(&self, rx: &Rx) -> bool {
+        rx.consumer.is_ready(&self.inbox)
+            || (self.room_wanted.load(Ordering::Relaxed) && self.has_room())
+    }
+
+    /// Lies down: from now on the peer rings. True if there is something to do
+    /// after all.
+    pub(crate) fn is_ready_after_lying_down(&self, rx: &mut Rx) -> bool {
+        rx.sleeper.lie_down(&self.outbox);
+        if self.room_wanted.load(Ordering::Relaxed) {
+            let mut tx = lock(&self.tx);
+            tx.wants_room.get_up(&self.outbox);
+            tx.wants_room.lie_down(&self.outbox);
+        }
+        self.is_ready(rx)
+    }
+
+    /// Gets up, if down: no doorbell is needed until lying down again.
+    pub(crate) fn get_up(&self, rx: &mut Rx) {
+        rx.sleeper.get_up(&self.outbox);
+    }
+}
+
+#[cold]
+fn out_of_order(stream: StreamId) -> PeerMisbehaved {
+    PeerMisbehaved::Order {
+        stream,
+        what: "a root and its message do not follow each other",
+    }
+}
