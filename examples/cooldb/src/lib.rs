@@ -29,6 +29,7 @@ pub mod builder;
 pub mod client;
 pub mod document;
 pub mod grpc;
+pub mod native;
 pub mod nobench;
 pub mod plain;
 pub mod query;

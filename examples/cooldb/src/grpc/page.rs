@@ -1,33 +1,41 @@
-use std::convert::Infallible;
-
 use crate::builder::Builder;
 use crate::document::Document;
 use crate::grpc::document::Messages;
-use crate::grpc::proto::{Column, Group, Page, Row};
-use crate::store::{Answer, Room};
+use crate::grpc::proto::{Column, Group, Json, Page, Row};
+use crate::store::{self, Found};
 
-/// Rows and groups become messages.
-impl Answer for Page {
-    type Error = Infallible;
-
-    fn row<D: Document>(&mut self, id: u32, columns: &[Option<&D>]) -> Result<Room, Infallible> {
-        let columns = columns
-            .iter()
-            .map(|value| {
-                let value = value.map(|value| {
-                    let Ok(json) = Messages.copy(value);
-                    json
+impl Page {
+    /// What was found, as messages.
+    pub(super) fn of<D: Document>(found: Found<'_, D>) -> Self {
+        let mut page = Self::default();
+        match found {
+            Found::Rows(mut rows) => {
+                page.rows = rows.by_ref().map(|found| row(&found)).collect();
+                page.next_after_id = rows.next_page();
+            }
+            Found::Groups(groups) => {
+                let groups = groups.iter().map(|group| Group {
+                    value: Some(message(group.value)),
+                    documents: group.documents,
                 });
-                Column { value }
-            })
-            .collect();
-        self.rows.push(Row { id, columns });
-        Ok(Room::Taken)
+                page.groups = groups.collect();
+            }
+        }
+        page
     }
+}
 
-    fn group<D: Document>(&mut self, value: &D, documents: u64) -> Result<(), Infallible> {
-        let value = Some(Messages.copy(value)?);
-        self.groups.push(Group { value, documents });
-        Ok(())
+fn row<D: Document>(row: &store::Row<'_, D>) -> Row {
+    let columns = row.columns.iter().map(|column| Column {
+        value: column.map(message),
+    });
+    Row {
+        id: row.id,
+        columns: columns.collect(),
     }
+}
+
+pub(super) fn message(value: &impl Document) -> Json {
+    let Ok(json) = Messages.copy(value);
+    json
 }

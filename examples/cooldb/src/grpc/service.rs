@@ -2,8 +2,7 @@ use std::sync::{PoisonError, RwLock};
 
 use tonic::{Request, Response, Status};
 
-use crate::builder::Builder;
-use crate::grpc::document::Messages;
+use crate::grpc::page::message;
 use crate::grpc::proto::cool_db_server::{CoolDb, CoolDbServer};
 use crate::grpc::proto::{
     Documents, Found, Inserted, Json, Key, Page, Query, StatsReply, StatsRequest,
@@ -49,13 +48,10 @@ impl CoolDb for Service {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         let found = store.get(&(&key).try_into()?);
         Ok(Response::new(match found {
-            Some((id, document)) => {
-                let Ok(document) = Messages.copy(document);
-                Found {
-                    id,
-                    document: Some(document),
-                }
-            }
+            Some((id, document)) => Found {
+                id,
+                document: Some(message(document)),
+            },
             None => Found::default(),
         }))
     }
@@ -63,9 +59,8 @@ impl CoolDb for Service {
     async fn search(&self, request: Request<Query>) -> Result<Response<Page>, Status> {
         let query = request.into_inner();
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        let mut page = Page::default();
-        let Ok(next) = store.search(&(&query).try_into()?, &mut page);
-        page.next_after_id = next;
+        let query = (&query).try_into()?;
+        let page = Page::of(store.search(&query));
         Ok(Response::new(page))
     }
 

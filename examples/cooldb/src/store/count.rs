@@ -10,9 +10,12 @@ pub(crate) struct Count<'a, D> {
 }
 
 /// One value, and how many documents have it.
-pub(crate) struct Group<'a, D> {
-    pub(crate) value: &'a D,
-    pub(crate) documents: u64,
+#[derive(Debug)]
+pub struct Group<'a, D> {
+    /// The value, where it lies in one of them.
+    pub value: &'a D,
+    /// How many.
+    pub documents: u64,
 }
 
 /// A value as groups are told apart and ordered by.
@@ -48,10 +51,10 @@ impl<'a, D: Document> Count<'a, D> {
     }
 
     /// The groups in the order of their values.
-    pub(crate) fn groups(self) -> impl Iterator<Item = Group<'a, D>> {
+    pub(crate) fn groups(self) -> Vec<Group<'a, D>> {
         let mut groups: Vec<_> = self.groups.into_iter().collect();
         groups.sort_unstable_by_key(|(key, _)| *key);
-        groups.into_iter().map(|(_, group)| group)
+        groups.into_iter().map(|(_, group)| group).collect()
     }
 }
 

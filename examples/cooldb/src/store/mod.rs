@@ -16,8 +16,9 @@ use self::equality::EqualityIndex;
 use self::order::OrderIndex;
 
 pub use self::batch::Batch;
+pub use self::count::Group;
 pub use self::error::InsertError;
-pub use self::search::{Answer, Room};
+pub use self::search::{Found, Row, Rows};
 
 /// Keeps batches of documents without copying them, and finds documents by id,
 /// through indexes or by looking at all of them.
@@ -120,21 +121,14 @@ impl<B: Batch> Store<B> {
     pub fn get(&self, key: &Key<'_>) -> Option<(u32, &B::Document<'_>)> {
         let id = match key {
             Key::Id(id) => *id,
-            Key::Field { path, text } => self.first_with(path, text)?,
+            Key::Field { path, text } => self.ids_with(path, text).next()?,
         };
         Some((id, self.document(id)?))
     }
 
-    /// Answers a query, and returns the id to go on after if there may be more.
-    ///
-    /// # Errors
-    /// What the answer says when it cannot take even the first row, or a group.
-    pub fn search<A: Answer>(
-        &self,
-        query: &Query<'_>,
-        answer: &mut A,
-    ) -> Result<Option<u32>, A::Error> {
-        search::search(self, query, answer)
+    /// Finds what a query asks for.
+    pub fn search<'a>(&'a self, query: &'a Query<'_>) -> Found<'a, B::Document<'a>> {
+        search::search(self, query)
     }
 
     /// How much it holds.
@@ -148,15 +142,13 @@ impl<B: Batch> Store<B> {
         }
     }
 
-    fn first_with(&self, path: &str, text: &str) -> Option<u32> {
-        let has_it = |id: &u32| {
-            let value = self.document(*id).and_then(|document| document.at(path));
-            value.is_some_and(|value| value.view().text() == Some(text))
-        };
-        match self.equality.iter().find(|index| index.path() == path) {
-            Some(index) => index.candidates(text).filter(has_it).min(),
-            None => (0..self.places.len() as u32).find(has_it),
-        }
+    /// One more than the greatest id.
+    fn len(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    fn equality_index(&self, path: &str) -> Option<&EqualityIndex> {
+        self.equality.iter().find(|index| index.path() == path)
     }
 }
 

@@ -4,134 +4,147 @@ use crate::document::Document;
 use crate::query::{Condition, Filter, Query, Scalar, Select};
 use crate::store::Store;
 use crate::store::batch::Batch;
-use crate::store::count::Count;
+use crate::store::count::{Count, Group};
 
-/// Takes what a search finds, in whatever form it is to travel.
-pub trait Answer {
-    /// Why something cannot be taken.
-    type Error;
-
-    /// Takes the row of one document, or says that there is no room for it. The
-    /// first row must be taken or be an error.
-    ///
-    /// # Errors
-    /// If it can never be taken.
-    fn row<D: Document>(&mut self, id: u32, columns: &[Option<&D>]) -> Result<Room, Self::Error>;
-
-    /// Takes a value and how many documents have it.
-    ///
-    /// # Errors
-    /// If there is no room for it.
-    fn group<D: Document>(&mut self, value: &D, documents: u64) -> Result<(), Self::Error>;
+/// What a query finds.
+#[derive(Debug)]
+pub enum Found<'a, D> {
+    /// Documents, found as they are asked for.
+    Rows(Rows<'a, D>),
+    /// Values and how many documents have them, in the order of the values.
+    Groups(Vec<Group<'a, D>>),
 }
 
-/// Whether a row was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
-    /// It was.
-    Taken,
-    /// It was not, and no other will be: the page ends before it.
-    Full,
+/// What was asked for of one document.
+#[derive(Debug)]
+pub struct Row<'a, D> {
+    /// Its id.
+    pub id: u32,
+    /// The values that were asked for, where they lie.
+    pub columns: SmallVec<[Option<&'a D>; 4]>,
 }
 
-pub(super) fn search<B: Batch, A: Answer>(
-    store: &Store<B>,
-    query: &Query<'_>,
-    answer: &mut A,
-) -> Result<Option<u32>, A::Error> {
-    if let Select::CountBy(path) = &query.select {
-        let found = found(store, query.filter.as_ref(), 0);
-        count(found.map(|(_, document)| document), path, answer)?;
-        return Ok(None);
+/// The rows of a page, as many as the query has for its limit.
+pub struct Rows<'a, D> {
+    rows: Box<dyn Iterator<Item = Row<'a, D>> + 'a>,
+    left: u32,
+    last_id: Option<u32>,
+}
+
+impl<D> Rows<'_, D> {
+    /// Ends the page: the id to go on after, if there is more.
+    pub fn next_page(mut self) -> Option<u32> {
+        self.rows.next()?;
+        self.last_id
     }
-    let from = match query.after_id {
-        Some(u32::MAX) => return Ok(None),
-        Some(after) => after + 1,
-        None => 0,
-    };
-    let mut last = None;
-    let mut rows = 0;
-    for (id, document) in found(store, query.filter.as_ref(), from) {
-        if rows >= query.limit.max(1) {
-            return Ok(last);
-        }
-        let mut columns: SmallVec<[Option<&B::Document<'_>>; 8]> = SmallVec::new();
-        match &query.select {
-            Select::Documents | Select::CountBy(_) => columns.push(Some(document)),
-            Select::Fields(paths) => columns.extend(paths.iter().map(|path| document.at(path))),
-            Select::Join { from, to } => {
-                let Some(text) = document.at(from).and_then(|value| value.view().text()) else {
-                    continue;
-                };
-                let partners = Filter {
-                    path: to.as_ref().into(),
-                    condition: Condition::Equal(Scalar::Text(text.into())),
-                };
-                columns.push(Some(document));
-                columns.extend(self::found(store, Some(&partners), 0).map(|(_, it)| Some(it)));
-                if columns.len() == 1 {
-                    continue;
-                }
+}
+
+impl<'a, D> Iterator for Rows<'a, D> {
+    type Item = Row<'a, D>;
+
+    fn next(&mut self) -> Option<Row<'a, D>> {
+        self.left = self.left.checked_sub(1)?;
+        let row = self.rows.next()?;
+        self.last_id = Some(row.id);
+        Some(row)
+    }
+}
+
+impl<D> std::fmt::Debug for Rows<'_, D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows")
+            .field("left", &self.left)
+            .field("last_id", &self.last_id)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn search<'a, B: Batch>(
+    store: &'a Store<B>,
+    query: &'a Query<'_>,
+) -> Found<'a, B::Document<'a>> {
+    let filter = query.filter.as_ref();
+    if let Select::CountBy(path) = &query.select {
+        let mut count = Count::new();
+        for (_, document) in found(store, filter, Some(0)) {
+            if let Some(value) = document.at(path) {
+                count.add(value);
             }
         }
-        if answer.row(id, &columns)? == Room::Full {
-            return Ok(last);
-        }
-        last = Some(id);
-        rows += 1;
+        return Found::Groups(count.groups());
     }
-    Ok(None)
+    let from = match query.after_id {
+        Some(after) => after.checked_add(1),
+        None => Some(0),
+    };
+    let found = found(store, filter, from);
+    let rows = found.filter_map(|(id, document)| {
+        let columns = columns(store, &query.select, document)?;
+        Some(Row { id, columns })
+    });
+    Found::Rows(Rows {
+        rows: Box::new(rows),
+        left: query.limit.max(1),
+        last_id: None,
+    })
 }
 
-fn count<'a, D: Document + 'a, A: Answer>(
-    found: impl Iterator<Item = &'a D>,
-    path: &str,
-    answer: &mut A,
-) -> Result<(), A::Error> {
-    let mut count = Count::new();
-    for value in found.filter_map(|document| document.at(path)) {
-        count.add(value);
+fn columns<'a, B: Batch>(
+    store: &'a Store<B>,
+    select: &Select<'_>,
+    document: &'a B::Document<'a>,
+) -> Option<SmallVec<[Option<&'a B::Document<'a>>; 4]>> {
+    let mut columns = SmallVec::new();
+    match select {
+        Select::Documents | Select::CountBy(_) => columns.push(Some(document)),
+        Select::Fields(paths) => columns.extend(paths.iter().map(|path| document.at(path))),
+        Select::Join { from, to } => {
+            let text = document.at(from)?.view().text()?;
+            columns.push(Some(document));
+            let partners = store.ids_with(to, text);
+            columns.extend(partners.map(|id| store.document(id)));
+            if columns.len() == 1 {
+                return None;
+            }
+        }
     }
-    for group in count.groups() {
-        answer.group(group.value, group.documents)?;
-    }
-    Ok(())
+    Some(columns)
 }
 
 /// The documents from an id on that a filter means, in ascending order of their
-/// ids.
-fn found<'a, 'f, B: Batch>(
+/// ids; none if there is no id to begin with.
+fn found<'a, B: Batch>(
     store: &'a Store<B>,
-    filter: Option<&'f Filter<'f>>,
-    from: u32,
-) -> impl Iterator<Item = (u32, &'a B::Document<'a>)> + use<'a, 'f, B> {
-    let ids = match filter.and_then(|filter| candidates(store, filter)) {
-        Some(ids) => Ids::Some(ids.into_iter()),
-        None => Ids::All(from..store.places.len() as u32),
-    };
-    ids.filter(move |&id| id >= from)
+    filter: Option<&'a Filter<'_>>,
+    from: Option<u32>,
+) -> impl Iterator<Item = (u32, &'a B::Document<'a>)> {
+    let ids = from.map(
+        |from| match filter.and_then(|filter| indexed(store, filter)) {
+            Some(mut ids) => {
+                ids.drain(..ids.partition_point(|&id| id < from));
+                Ids::Some(ids.into_iter())
+            }
+            None => Ids::All(from..store.len()),
+        },
+    );
+    ids.into_iter()
+        .flatten()
         .filter_map(|id| Some((id, store.document(id)?)))
         .filter(move |(_, document)| filter.is_none_or(|filter| filter.matches(*document)))
 }
 
 /// Ascending ids, all that a filter means among them, if an index has them.
-fn candidates<B: Batch>(store: &Store<B>, filter: &Filter<'_>) -> Option<Vec<u32>> {
+fn indexed<B: Batch>(store: &Store<B>, filter: &Filter<'_>) -> Option<Vec<u32>> {
     match &filter.condition {
         Condition::Equal(Scalar::Text(text)) => {
-            let index = store
-                .equality
-                .iter()
-                .find(|index| index.path() == filter.path)?;
+            let index = store.equality_index(&filter.path)?;
             let mut ids: Vec<u32> = index.candidates(text).collect();
             ids.sort_unstable();
             Some(ids)
         }
-        Condition::Between { low, high } => {
-            let index = store
-                .order
-                .iter()
-                .find(|index| index.path() == filter.path)?;
-            Some(index.between(*low, *high))
+        &Condition::Between { low, high } => {
+            let index = store.order.iter().find(|it| it.path() == filter.path)?;
+            Some(index.between(low, high))
         }
         _ => None,
     }
@@ -146,10 +159,28 @@ enum Ids {
 impl Iterator for Ids {
     type Item = u32;
 
+    #[inline]
     fn next(&mut self) -> Option<u32> {
         match self {
             Self::All(ids) => ids.next(),
             Self::Some(ids) => ids.next(),
         }
+    }
+}
+
+impl<B: Batch> Store<B> {
+    /// The documents with a text at a path, in ascending order of their ids.
+    pub(super) fn ids_with(&self, path: &str, text: &str) -> impl Iterator<Item = u32> {
+        let mut candidates: SmallVec<[u32; 4]> = SmallVec::new();
+        let mut all = 0..0;
+        match self.equality_index(path) {
+            Some(index) => candidates.extend(index.candidates(text)),
+            None => all = 0..self.len(),
+        }
+        candidates.sort_unstable();
+        candidates.into_iter().chain(all).filter(move |&id| {
+            let value = self.document(id).and_then(|document| document.at(path));
+            value.is_some_and(|value| value.view().text() == Some(text))
+        })
     }
 }

@@ -62,13 +62,17 @@ pub(crate) struct ServeArgs {
     pub(crate) dir: PathBuf,
     /// The core to stay on
     #[arg(long)]
-    pub(crate) core: usize,
+    pub(crate) core: Option<usize>,
 }
 
 /// What lies between the client and the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Carrier {
+    /// Native calls to a server that reads documents where they were built
+    Trust,
+    /// Native calls to a server that copies documents before it checks them
+    Copy,
     /// gRPC over Nowire's shared memory
     Nowire,
     /// gRPC over HTTP/2 and a Unix socket
@@ -79,6 +83,8 @@ impl Carrier {
     /// What the table calls it.
     pub(crate) fn title(self) -> &'static str {
         match self {
+            Self::Trust => "native, trusted",
+            Self::Copy => "native, safe",
             Self::Nowire => "gRPC, Nowire",
             Self::Unix => "gRPC, Unix socket",
         }
@@ -87,7 +93,7 @@ impl Carrier {
     /// How it waits, where there is a choice.
     pub(crate) fn wait(self) -> &'static str {
         match self {
-            Self::Nowire => "adaptive",
+            Self::Trust | Self::Copy | Self::Nowire => "adaptive",
             Self::Unix => "-",
         }
     }

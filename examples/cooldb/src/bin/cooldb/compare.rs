@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use nowire::{Channel, ChannelOptions, Keeping};
 use nowire_bench_harness::machine::{self, Cores};
 use nowire_bench_harness::process::Usage;
 use nowire_cooldb::client::Client;
 use nowire_cooldb::grpc::GrpcClient;
+use nowire_cooldb::native::NativeClient;
 use nowire_cooldb::nobench::Collection;
 use nowire_grpc::CarrierPolicy;
 
@@ -74,6 +76,8 @@ impl Turn<'_> {
         serve::runtime()?.block_on(async {
             let address = self.server.address().to_owned();
             match self.carrier {
+                Carrier::Trust => self.native(&address, dir, Keeping::Trust).await,
+                Carrier::Copy => self.native(&address, dir, Keeping::Copy).await,
                 Carrier::Nowire => {
                     let channel = nowire_grpc::Endpoint::from_shared(address)?
                         .carrier(CarrierPolicy::Require)
@@ -90,6 +94,16 @@ impl Turn<'_> {
                 }
             }
         })
+    }
+
+    async fn native(self, address: &str, dir: &Path, keeping: Keeping) -> Result<()> {
+        let mut options = ChannelOptions {
+            keeping,
+            ..ChannelOptions::default()
+        };
+        options.connect.runtime_dir = Some(dir.to_owned());
+        let channel = Channel::connect(address, options).await?;
+        self.measure(NativeClient::new(channel)?).await
     }
 
     async fn measure(mut self, mut client: impl Client) -> Result<()> {

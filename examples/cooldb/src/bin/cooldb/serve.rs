@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use nowire::Keeping;
 use nowire_bench_harness::control::{Answer, Order};
 use nowire_bench_harness::machine;
 use nowire_bench_harness::process::Usage;
 use nowire_bench_harness::worker::{answer, listen};
 use nowire_cooldb::grpc::Service;
+use nowire_cooldb::native;
 use nowire_cooldb::nobench::INDEXES;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
@@ -20,9 +22,13 @@ const NAME: &str = "nowire:cooldb";
 
 /// Serves until the program that started this process goes away.
 pub(crate) fn main(args: &ServeArgs) -> Result<()> {
-    machine::stay_on(args.core)?;
+    if let Some(core) = args.core {
+        machine::stay_on(core)?;
+    }
     listen(|order| answer(&answer_to(&order)).is_ok());
     let served = match args.carrier {
+        Carrier::Trust => native(&args.dir, Keeping::Trust),
+        Carrier::Copy => native(&args.dir, Keeping::Copy),
         Carrier::Nowire => runtime()?.block_on(nowire(&args.dir)),
         Carrier::Unix => runtime()?.block_on(unix(&args.dir)),
     };
@@ -49,6 +55,19 @@ pub(crate) fn runtime() -> Result<Runtime> {
         .enable_all()
         .build()
         .context("building the tokio runtime")
+}
+
+fn native(dir: &Path, keeping: Keeping) -> Result<()> {
+    let _running = nowire::Server::builder()
+        .keeping(keeping)
+        .runtime_dir(dir)
+        .add(native::Service::new(INDEXES))
+        .start(NAME)?;
+    ready(NAME)?;
+    // The process ends with its input, on another thread.
+    loop {
+        std::thread::park();
+    }
 }
 
 async fn nowire(dir: &Path) -> Result<()> {

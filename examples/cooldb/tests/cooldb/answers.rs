@@ -1,18 +1,17 @@
 //! What every client must do, over whatever carrier.
 
-use nowire_cooldb::client::Client;
-use nowire_cooldb::document::Document;
+use nowire_cooldb::client::{Client, Reader};
 use nowire_cooldb::nobench::{Collection, INDEXES, Question, Record};
 use nowire_cooldb::plain::{Json, Plain};
 use nowire_cooldb::query::{Key, Query};
 use nowire_cooldb::reader::Copied;
-use nowire_cooldb::store::{Answer, Room, Store};
+use nowire_cooldb::store::{Batch, Found, Store};
 
 const DOCUMENTS: u32 = 1500;
 const BATCH: u32 = 400;
 
 /// Fills the client's store and one in this process, and asks both the same.
-pub async fn answers_as_a_store_in_this_process(mut client: impl Client) {
+pub(crate) async fn as_a_store_in_this_process(mut client: impl Client) {
     let collection = Collection::new(3, DOCUMENTS);
     let mut store: Store<Vec<Json>> = Store::new(INDEXES);
     for start in (0..DOCUMENTS).step_by(BATCH as usize) {
@@ -48,15 +47,15 @@ pub async fn answers_as_a_store_in_this_process(mut client: impl Client) {
     for question in Question::ALL {
         for number in 0..4 {
             let query = question.query(&collection, number);
-            let mut expected = Kept::default();
-            assert_eq!(store.search(&query, &mut expected), Ok(None));
+            let (expected, next) = page(&store, &query);
+            assert_eq!(next, None);
             for limit in [u32::MAX, 100] {
                 let query = Query {
                     limit,
                     ..query.clone()
                 };
                 let found = all_pages(&mut client, query).await;
-                assert_eq!(found, expected.0, "{question} {number}");
+                assert_eq!(found, expected, "{question} {number}");
             }
         }
     }
@@ -72,21 +71,21 @@ async fn all_pages(client: &mut impl Client, mut query: Query<'_>) -> Copied {
     }
 }
 
-/// An answer with all it was given.
-#[derive(Debug, Default)]
-struct Kept(Copied);
-
-impl Answer for Kept {
-    type Error = &'static str;
-
-    fn row<D: Document>(&mut self, id: u32, columns: &[Option<&D>]) -> Result<Room, Self::Error> {
-        let columns = columns.iter().map(|value| value.map(Json::of)).collect();
-        self.0.rows.push((id, columns));
-        Ok(Room::Taken)
-    }
-
-    fn group<D: Document>(&mut self, value: &D, documents: u64) -> Result<(), Self::Error> {
-        self.0.groups.push((Json::of(value), documents));
-        Ok(())
+/// A page of what a store finds, and the id to go on after.
+pub(crate) fn page<B: Batch>(store: &Store<B>, query: &Query<'_>) -> (Copied, Option<u32>) {
+    let mut page = Copied::default();
+    match store.search(query) {
+        Found::Rows(mut rows) => {
+            for row in rows.by_ref() {
+                page.row(row.id, row.columns.iter().copied());
+            }
+            (page, rows.next_page())
+        }
+        Found::Groups(groups) => {
+            for group in groups {
+                page.group(group.value, group.documents);
+            }
+            (page, None)
+        }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::answers;
 use nowire_cooldb::builder::Builder;
 use nowire_cooldb::document::{DEPTH_LIMIT, Document, View};
 use nowire_cooldb::grpc::Messages;
 use nowire_cooldb::nobench::{Collection, INDEXES, Question, Record};
 use nowire_cooldb::plain::{Json, Plain};
 use nowire_cooldb::query::{Condition, Filter, Key, Query, Scalar, Select};
-use nowire_cooldb::store::{Answer, Batch, Indexes, InsertError, Room, Store};
+use nowire_cooldb::reader::Copied;
+use nowire_cooldb::store::{Batch, Indexes, InsertError, Store};
 
 const DOCUMENTS: u32 = 2000;
 const BATCH: u32 = 300;
@@ -32,36 +34,10 @@ where
     store
 }
 
-/// An answer with all it was given.
-#[derive(Debug, Default, PartialEq)]
-struct Kept {
-    rows: Vec<(u32, Vec<Option<Json>>)>,
-    groups: Vec<(Json, u64)>,
-    room: Option<usize>,
-}
-
-impl Answer for Kept {
-    type Error = &'static str;
-
-    fn row<D: Document>(&mut self, id: u32, columns: &[Option<&D>]) -> Result<Room, Self::Error> {
-        if self.room.is_some_and(|room| self.rows.len() >= room) {
-            return Ok(Room::Full);
-        }
-        let columns = columns.iter().map(|value| value.map(Json::of)).collect();
-        self.rows.push((id, columns));
-        Ok(Room::Taken)
-    }
-
-    fn group<D: Document>(&mut self, value: &D, documents: u64) -> Result<(), Self::Error> {
-        self.groups.push((Json::of(value), documents));
-        Ok(())
-    }
-}
-
-fn answer<B: Batch>(store: &Store<B>, query: &Query<'_>) -> Kept {
-    let mut answer = Kept::default();
-    assert_eq!(store.search(query, &mut answer), Ok(None));
-    answer
+fn answer<B: Batch>(store: &Store<B>, query: &Query<'_>) -> Copied {
+    let (page, next) = answers::page(store, query);
+    assert_eq!(next, None);
+    page
 }
 
 /// The ids of the documents whose records are meant.
@@ -272,18 +248,14 @@ fn pages_together_are_the_whole_answer() {
     for question in [Question::Q1, Question::Q6, Question::Q9, Question::Q11] {
         let whole = question.query(&collection(), 1);
         let expected = answer(&store, &whole);
-        for (limit, room) in [(1, None), (7, None), (u32::MAX, Some(3)), (0, None)] {
+        for limit in [0, 1, 7, u32::MAX] {
             let mut rows = Vec::new();
             let mut query = Query {
                 limit,
                 ..whole.clone()
             };
             loop {
-                let mut page = Kept {
-                    room,
-                    ..Kept::default()
-                };
-                let next = store.search(&query, &mut page).unwrap();
+                let (page, next) = answers::page(&store, &query);
                 assert!(page.rows.len() <= limit.max(1) as usize);
                 rows.extend(page.rows);
                 match next {

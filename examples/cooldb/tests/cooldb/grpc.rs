@@ -1,7 +1,6 @@
 //! The store behind gRPC, without a carrier.
 
-mod common;
-
+use crate::answers;
 use nowire_cooldb::grpc::proto::cool_db_client::CoolDbClient;
 use nowire_cooldb::grpc::proto::{Documents, Filter, Json, Key, Object, Query, Select, Whole};
 use nowire_cooldb::grpc::proto::{json, select};
@@ -12,7 +11,7 @@ use tonic::Code;
 #[tokio::test]
 async fn the_service_answers_as_a_store_in_this_process() {
     let client = GrpcClient::new(Service::new(INDEXES));
-    common::answers_as_a_store_in_this_process(client).await;
+    answers::as_a_store_in_this_process(client).await;
 }
 
 #[tokio::test]
