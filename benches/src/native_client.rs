@@ -6,7 +6,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use nowire::{CallError, ChannelOptions, Keeping, Never, Pending, Scope, ScopeError};
+use nowire::{
+    CallError, ChannelOptions, ConnectOptions, HeapOptions, Keeping, Never, Pending, Scope,
+    ScopeError, SealFrom,
+};
 use nowire_bench_harness::cell::{Carrier, Case, Load};
 use nowire_bench_harness::control::{Answer, Order};
 use nowire_bench_harness::mark::sum_of_equal;
@@ -22,6 +25,8 @@ use crate::tree::TREE;
 
 /// Room for the tree.
 const TREE_BYTES: usize = 256 << 10;
+/// Large arguments alone are sealed, whether or not that pays here.
+const SEAL_FROM_BYTES: u32 = 256 << 10;
 /// Room for what a payload has beside its bytes.
 const MARGIN_BYTES: usize = 4 << 10;
 
@@ -58,13 +63,27 @@ pub(crate) fn main(args: &WorkerArgs) -> Result<()> {
 
 fn connect(args: &WorkerArgs) -> Result<ExchangeClient> {
     let options = ChannelOptions {
+        connect: ConnectOptions {
+            heap: Some(heap(args.carrier)),
+            ..ConnectOptions::default()
+        },
         keeping: keeping(args.carrier),
         wait: policy(args.wait),
-        ..ChannelOptions::default()
     };
     let channel = nowire::connect_with(&args.address, options)
         .with_context(|| format!("connecting to {}", args.address))?;
     Ok(ExchangeClient::new(channel))
+}
+
+/// What each side of this carrier asks of the other's memory.
+pub(crate) fn heap(carrier: Carrier) -> HeapOptions {
+    HeapOptions {
+        seal: match carrier {
+            Carrier::Sealed => SealFrom::Bytes(SEAL_FROM_BYTES),
+            _ => SealFrom::Never,
+        },
+        ..HeapOptions::default()
+    }
 }
 
 /// How each side of this carrier keeps still what the other passes.

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 
 use anyhow::{Context, Result, bail};
-use nowire::HeapOptions;
 use nowire_bench_harness::cell::{Carrier, Wait};
 use nowire_bench_harness::control::{Answer, Order};
 use nowire_bench_harness::process::{Memory, Usage};
@@ -16,12 +15,9 @@ use tonic::transport::server::TcpIncoming;
 use crate::dial::policy;
 use crate::exchange::Handlers;
 use crate::floor;
-use crate::native_client::keeping;
+use crate::native_client::{heap, keeping};
 use crate::native_service;
 use crate::worker::orders;
-
-/// Large arguments alone are sealed.
-const SEAL_FROM_BYTES: u32 = 256 << 10;
 
 /// Room for the tree in a reply.
 const REPLY_BYTES: usize = 256 << 10;
@@ -77,10 +73,6 @@ async fn nowire(address: &str, wait: Wait) -> Result<(String, Serving)> {
 
 /// On threads of its own, as any server of native calls.
 fn native(args: &WorkerArgs) -> Result<(String, Serving)> {
-    let seal_from_bytes = match args.carrier {
-        Carrier::Sealed => SEAL_FROM_BYTES,
-        _ => u32::MAX,
-    };
     let running = nowire::Server::builder()
         .add(native_service::ExchangeServer::new(
             native_service::Handlers,
@@ -89,10 +81,7 @@ fn native(args: &WorkerArgs) -> Result<(String, Serving)> {
         .wait(policy(args.wait))
         .reply_scope_bytes(REPLY_BYTES)
         .options(|options| {
-            options.heap = Some(HeapOptions {
-                seal_from_bytes,
-                ..HeapOptions::default()
-            });
+            options.heap = Some(heap(args.carrier));
         })
         .start(&args.address)?;
     let serving = async {
