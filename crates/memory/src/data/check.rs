@@ -1,10 +1,9 @@
 //! The check of what arrived, before anybody sees a reference to it.
-use std::any::{self, Any};
+use std::any;
 use std::fmt;
 use std::mem::{self, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::Arc;
 
 use super::Shared;
 use super::flaw::{Flaw, Place, Refused};
@@ -21,11 +20,14 @@ pub(crate) struct Region {
     pub(crate) claimed: usize,
     /// Where it is readable here.
     pub(crate) here: NonNull<u8>,
-    /// Its length; what is beyond a multiple of 8 is no part of it.
+    /// Its length. What is beyond a multiple of 8, or 32 GiB, is no part of it.
     pub(crate) bytes: usize,
     /// It is a private copy: pointers are rewritten to lead to `here`.
     pub(crate) writable: bool,
 }
+
+/// How many pointers may lead one from the other, if nobody says otherwise.
+const MOST_DEPTH: u32 = 1024;
 
 /// Room made for pending values from the start.
 const FEW_PENDING: usize = 64;
@@ -35,10 +37,16 @@ const FEW_PENDING: usize = 64;
 const MOST_KEPT: usize = (8 << 20) / (GRAIN_BYTES * BITS);
 
 /// Memory that checks need, kept from one to the next.
-#[derive(Default)]
 pub struct CheckBuffers {
     taken: Vec<u64>,
     pending: Vec<Pending>,
+    most_depth: u32,
+}
+
+impl Default for CheckBuffers {
+    fn default() -> Self {
+        Self::with_depth(MOST_DEPTH)
+    }
 }
 
 impl fmt::Debug for CheckBuffers {
@@ -48,21 +56,36 @@ impl fmt::Debug for CheckBuffers {
 }
 
 impl CheckBuffers {
+    /// For checks that refuse data in which more than `most_depth` pointers lead
+    /// one from the other; text, and what itself holds no pointers, does not
+    /// count. By default 1024: with much more, a handler that calls itself for
+    /// each level may run out of stack; with less, some honest data is refused.
+    #[must_use]
+    pub fn with_depth(most_depth: u32) -> Self {
+        Self {
+            taken: Vec::new(),
+            pending: Vec::new(),
+            most_depth,
+        }
+    }
+
     /// Keeps the memory for the next check, unless it is much.
     #[inline]
     fn keep(&mut self, pending: Vec<Pending>) {
         self.pending = pending;
         if self.taken.capacity() > MOST_KEPT || self.pending.capacity() > MOST_KEPT {
-            *self = Self::default();
+            *self = Self::with_depth(self.most_depth);
         }
     }
 }
 
 /// Values that are claimed, and have yet to be checked.
 struct Pending {
-    grain: usize,
-    count: usize,
     check: CheckMany,
+    count: usize,
+    grain: u32,
+    /// How many pointers lead there.
+    depth: u32,
 }
 
 type CheckMany = unsafe fn(&mut Checker<'_>, *mut u8, usize) -> Result<(), Refused>;
@@ -76,6 +99,9 @@ pub struct Checker<'b> {
     root: *const u8,
     taken: &'b mut [u64],
     pending: Vec<Pending>,
+    /// How many pointers lead to what is being checked.
+    depth: u32,
+    most_depth: u32,
     flaw: Option<Flaw>,
 }
 
@@ -187,9 +213,11 @@ impl Checker<'_> {
         let target = unsafe { self.redirect(at, grain) };
         if T::POINTERS {
             self.pending.push(Pending {
-                grain,
-                count,
                 check: check_many::<T>,
+                count,
+                // A region has no more grains.
+                grain: grain as u32,
+                depth: self.depth + 1,
             });
         } else if !T::PLAIN {
             // SAFETY: as the caller says, so many are claimed there.
@@ -425,8 +453,16 @@ impl Checker<'_> {
     /// grain is claimed twice, so the region bounds the work.
     fn finish(&mut self) -> Result<(), Refused> {
         while let Some(next) = self.pending.pop() {
+            let offset = next.grain as usize * GRAIN_BYTES;
+            self.depth = next.depth;
+            if self.depth > self.most_depth {
+                return Err(self.refuse(Flaw::TooDeep {
+                    place: Place::Scope(offset),
+                    limit: self.most_depth,
+                }));
+            }
             // SAFETY: the grain was claimed, so it is in the region.
-            let target = unsafe { self.here.add(next.grain * GRAIN_BYTES) };
+            let target = unsafe { self.here.add(offset) };
             // SAFETY: so many of this type were claimed there.
             unsafe { (next.check)(self, target, next.count) }?;
         }
@@ -542,7 +578,7 @@ pub(crate) unsafe fn check<T: Shared>(
     debug_assert!(
         region.writable || region.bytes == 0 || region.here.as_ptr().addr() == region.claimed
     );
-    let grains = region.bytes / GRAIN_BYTES;
+    let grains = (region.bytes / GRAIN_BYTES).min(u32::MAX as usize);
     buffers.pending.clear();
     if T::POINTERS {
         buffers.taken.clear();
@@ -563,6 +599,8 @@ pub(crate) unsafe fn check<T: Shared>(
         root: at.cast(),
         taken: &mut buffers.taken,
         pending: mem::take(&mut buffers.pending),
+        depth: 0,
+        most_depth: buffers.most_depth,
         flaw: None,
     };
     // SAFETY: the value is initialised as bytes and aligned, and ours to write.
@@ -592,32 +630,20 @@ pub fn plain_root<T: Shared>(words: &[u64]) -> Result<T, Flaw> {
     Ok(unsafe { root.value.assume_init() })
 }
 
-/// Data that was checked, and what keeps it where it is.
+/// Data that was checked, in memory of its own.
 pub struct Checked<T> {
     root: Root<T>,
-    keep: Option<Arc<dyn Any + Send + Sync>>,
+    #[expect(dead_code, reason = "kept for its bytes")]
+    memory: PrivateMemory,
 }
 
 impl<T: Shared> Checked<T> {
-    /// # Safety
-    /// The region `root` was checked with stays as it is while `keep` lives.
-    pub(crate) unsafe fn new(root: Root<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self {
-        Self { root, keep }
-    }
-
     /// The data, for as long as it is borrowed from here.
     #[must_use]
     #[inline]
     pub fn get(&self) -> &T::At<'_> {
-        // SAFETY: what the value points to is kept.
+        // SAFETY: the memory is kept, and nobody writes to it.
         unsafe { self.root.get() }
-    }
-
-    /// What keeps the data, if it needs anything.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn keep(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
-        self.keep.as_ref()
     }
 }
 
@@ -655,6 +681,5 @@ pub fn check_copy<T: Shared>(
     };
     // SAFETY: the memory is new and private, and page-aligned.
     let root = unsafe { check::<T>(&inline, Some(region), &mut CheckBuffers::default()) }?;
-    // SAFETY: nobody else knows the memory.
-    Ok(unsafe { Checked::new(root, Some(Arc::new(memory))) })
+    Ok(Checked { root, memory })
 }

@@ -88,6 +88,15 @@ pub enum Flaw {
         /// Size of the scope.
         scope_bytes: usize,
     },
+    /// Pointers lead to pointers too many times: reading it might need more
+    /// stack than there is.
+    #[error("{place}: more than {limit} pointers lead here, one from the other")]
+    TooDeep {
+        /// Where the last one leads.
+        place: Place,
+        /// How many there may be.
+        limit: u32,
+    },
     /// Text is not UTF-8.
     #[error("{place}: the text is not UTF-8 after {valid_bytes} bytes")]
     Utf8 {

@@ -75,7 +75,6 @@ mod private;
 mod scope;
 
 pub use check::{CheckBuffers, Checked, Checker, check_copy, plain_root};
-#[allow(unused_imports, reason = "for the heaps")]
 pub(crate) use check::{Region, Root, check};
 pub use entry::Entries;
 pub use flaw::{Flaw, Place, Refused};
@@ -85,8 +84,6 @@ pub use map::Map;
 pub use never::Never;
 pub use niche::Niches;
 pub use pointer::{Lent, Ptr, Slice, Str};
-#[allow(unused_imports, reason = "for the heaps")]
-pub(crate) use private::PrivateMemory;
 pub(crate) use scope::HEADER_BYTES;
 pub use scope::{Bounds, Scope, ScopeError, first_address, inline, points_into, root_words, write_root};
 

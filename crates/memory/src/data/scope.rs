@@ -367,13 +367,6 @@ impl Scope {
         }
     }
 
-    /// What keeps the memory alive.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn keep(&self) -> &Arc<dyn Any + Send + Sync> {
-        &self.keep
-    }
-
     /// Where the scope begins, as a number.
     #[doc(hidden)]
     #[must_use]
@@ -389,11 +382,18 @@ impl Scope {
         unsafe { slice::from_raw_parts(self.base.as_ptr(), self.used_bytes.get()) }.to_vec()
     }
 
-    /// Overwrites everything with `byte`, for tests.
+    /// Resets the scope, and overwrites what it will give out with `byte`, for
+    /// tests.
+    ///
+    /// # Panics
+    /// If that cannot be: see [`reset`](Self::reset).
     #[doc(hidden)]
     pub fn prefill(&mut self, byte: u8) {
-        // SAFETY: rule 1; nothing built here is alive.
-        unsafe { self.base.write_bytes(byte, self.capacity_bytes) };
+        self.reset().expect("a scope nobody reads");
+        // SAFETY: rule 1: the header lies within the capacity.
+        let first = unsafe { self.base.add(self.header_bytes) };
+        // SAFETY: rule 1; nothing built here is alive, and nobody else reads it.
+        unsafe { first.write_bytes(byte, self.capacity_bytes - self.header_bytes) };
     }
 
     #[inline]

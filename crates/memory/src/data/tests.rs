@@ -4,6 +4,9 @@
 )]
 
 use std::mem::{MaybeUninit, offset_of};
+use std::ptr::NonNull;
+
+use proptest::prelude::*;
 
 use super::*;
 
@@ -417,53 +420,61 @@ fn a_layout_names_every_type_once() {
     assert!(text.contains("  parent: Option<Ptr<Order>> at "));
 }
 
+/// A chain of so many orders, each the parent of the one after it.
+fn chain(scope: &Scope, length: u64) -> Ptr<'_, Order<'_>> {
+    let build = |id, parent| {
+        let (note, lines) = (Str::empty(), Slice::empty());
+        let order = Order {
+            id,
+            note,
+            lines,
+            parent,
+        };
+        scope.build(order).expect("there is room")
+    };
+    (1..length).fold(build(0, None), |last, id| build(id, Some(last)))
+}
+
+#[test]
+fn a_chain_deeper_than_the_limit_is_refused() {
+    let there =
+        |length| travel::<Ptr<'_, Order<'_>>>(1 << 20, |scope| Ok(inline(&chain(scope, length))));
+    assert_eq!(there(1024).expect("this is not too deep").get().id, 1023);
+    assert_eq!(
+        there(1025).err(),
+        Some(Flaw::TooDeep {
+            place: Place::Scope(0),
+            limit: 1024
+        })
+    );
+}
+
 #[test]
 fn a_long_chain_needs_no_stack() {
-    let length = 100_000;
-    let there = travel::<Ptr<'_, Order<'_>>>(length * 64, |scope| {
-        let mut last = None;
-        for id in 0..length as u64 {
-            last = Some(scope.build(Order {
-                id,
-                note: Str::empty(),
-                lines: Slice::empty(),
-                parent: last,
-            })?);
-        }
-        Ok(inline(&last.expect("there are some")))
-    })
-    .expect("nothing is wrong with it");
-    let mut order = &**there.get();
-    let mut seen = 1;
-    while let Some(parent) = &order.parent {
-        assert_eq!(order.id, parent.id + 1);
-        order = parent;
-        seen += 1;
-    }
-    assert_eq!(seen, length);
+    let length = 1_000_000;
+    let scope = Scope::private(64 * length as usize);
+    let order = chain(&scope, length);
+    let base = NonNull::new(scope.address() as *mut u8).expect("it is somewhere");
+    let region = Region {
+        claimed: scope.address(),
+        here: base,
+        bytes: scope.used_bytes(),
+        writable: false,
+    };
+    let mut buffers = CheckBuffers::with_depth(u32::MAX);
+    // SAFETY: nobody writes to the scope.
+    let root = unsafe { check::<Ptr<'_, Order<'_>>>(&inline(&order), Some(region), &mut buffers) };
+    let root = root.expect("nothing is wrong with it");
+    // SAFETY: the scope is still there.
+    assert_eq!(unsafe { root.get() }.id, length - 1);
 }
 
 #[test]
 fn a_cycle_is_refused() {
     for length in [1, 2, 5, 300] {
-        let mut scope = Scope::private(length * 64);
+        let mut scope = Scope::private(64 * length as usize);
         let base = scope.address();
-        let root = {
-            let mut last = None;
-            for id in 0..length as u64 {
-                last = Some(
-                    scope
-                        .build(Order {
-                            id,
-                            note: Str::empty(),
-                            lines: Slice::empty(),
-                            parent: last,
-                        })
-                        .expect("there is room"),
-                );
-            }
-            inline(&last.expect("there are some"))
-        };
+        let root = inline(&chain(&scope, length));
         let mut bytes = scope.bytes_used();
         assert!(check_copy::<Ptr<'_, Order<'_>>>(&bytes, base, root).is_ok());
         let first_parent = offset_of!(Order<'_>, parent);
@@ -573,4 +584,126 @@ fn options_of_structs_and_enums_travel() {
             second: None
         })
     );
+}
+
+/// What a [`Json`] is built from, in ordinary memory.
+#[derive(Debug, Clone)]
+enum Plan {
+    Null,
+    Number(f64),
+    Member(String, u16),
+    List(Vec<Plan>),
+}
+
+fn any_plan() -> impl Strategy<Value = Plan> {
+    let leaf = prop_oneof![
+        Just(Plan::Null),
+        any::<f64>().prop_map(Plan::Number),
+        (".{0,40}", any::<u16>()).prop_map(|(name, ordinal)| Plan::Member(name, ordinal)),
+    ];
+    leaf.prop_recursive(6, 64, 8, |inner| {
+        prop::collection::vec(inner, 0..8).prop_map(Plan::List)
+    })
+}
+
+impl Plan {
+    fn build<'s>(&self, scope: &'s Scope) -> Result<Json<'s>, ScopeError> {
+        Ok(match self {
+            Self::Null => Json::Null,
+            Self::Number(number) => Json::Number(*number),
+            Self::Member(name, ordinal) => Json::Member {
+                name: scope.str(name)?,
+                ordinal: *ordinal,
+            },
+            Self::List(list) => {
+                let list: Result<Vec<_>, _> = list.iter().map(|plan| plan.build(scope)).collect();
+                Json::List(scope.slice_of(list?)?)
+            }
+        })
+    }
+
+    fn is(&self, json: &Json<'_>) -> bool {
+        match (self, json) {
+            (Self::Null, Json::Null) => true,
+            (Self::Number(own), Json::Number(other)) => own.to_bits() == other.to_bits(),
+            (Self::Member(own, number), Json::Member { name, ordinal }) => {
+                name == own.as_str() && ordinal == number
+            }
+            (Self::List(own), Json::List(other)) => {
+                own.len() == other.len() && own.iter().zip(other).all(|(own, other)| own.is(other))
+            }
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    Word(u64),
+    Pointer(u64),
+    Bit(u8),
+}
+
+fn any_lie() -> impl Strategy<Value = Lie> {
+    prop_oneof![
+        prop_oneof![0..10_u64, any::<u64>()].prop_map(Lie::Word),
+        any::<u64>().prop_map(Lie::Pointer),
+        (0..64_u8).prop_map(Lie::Bit),
+    ]
+}
+
+/// Reads all there is to read.
+fn read_through(json: &Json<'_>) -> u64 {
+    match json {
+        Json::Null => 0,
+        Json::Number(number) => number.to_bits(),
+        Json::Member { name, ordinal } => {
+            name.chars().map(u64::from).sum::<u64>() + u64::from(*ordinal)
+        }
+        Json::List(list) => list.iter().map(read_through).fold(1, u64::wrapping_add),
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_built_travels(plan in any_plan()) {
+        let there = travel::<Json<'_>>(1 << 20, |scope| Ok(inline(&plan.build(scope)?)));
+        prop_assert!(plan.is(there.expect("nothing is wrong with it").get()));
+    }
+
+    /// Some of these lies are refused, others are other truths; none does harm.
+    #[test]
+    fn whatever_was_changed_is_refused_or_readable(
+        plan in any_plan(),
+        lies in prop::collection::vec((any::<prop::sample::Index>(), any_lie()), 1..6),
+    ) {
+        let mut scope = Scope::private(1 << 20);
+        let mut root = inline(&plan.build(&scope).expect("there is room"));
+        let base = scope.address();
+        let mut words: Vec<u64> = scope
+            .bytes_used()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| u64::from_ne_bytes(*word))
+            .collect();
+        for (place, lie) in lies {
+            let places = words.len() + root.len();
+            let at = place.index(places);
+            let word = words.get_mut(at);
+            let word = word.unwrap_or_else(|| &mut root[places - 1 - at]);
+            *word = match lie {
+                Lie::Word(lie) => lie,
+                Lie::Pointer(grain) => base as u64 + 8 * (grain % places as u64),
+                Lie::Bit(bit) => *word ^ (1 << bit),
+            };
+        }
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        match check_copy::<Json<'_>>(&bytes, base, root) {
+            Ok(there) => {
+                std::hint::black_box(read_through(there.get()));
+            }
+            Err(flaw) => prop_assert!(!flaw.to_string().is_empty()),
+        }
+    }
 }
