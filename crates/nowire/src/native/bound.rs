@@ -31,9 +31,11 @@ pub struct Bound {
     pub(super) methods: &'static [Method],
     pub(super) codes: OnceLock<Codes>,
     pub(super) timeout: Option<Duration>,
-    pub(super) metadata: Block,
-    pub(super) metadata_error: Option<String>,
+    pub(super) metadata: Option<Metadata>,
 }
+
+/// Metadata that goes with each call, or why none can.
+pub(super) type Metadata = Result<Box<Block>, String>;
 
 impl Bound {
     /// The service `name` at the server of `channel`. Whether it is there, and
@@ -45,8 +47,7 @@ impl Bound {
             methods,
             codes: OnceLock::new(),
             timeout: None,
-            metadata: Block::new(),
-            metadata_error: None,
+            metadata: None,
         }
     }
 
@@ -78,8 +79,12 @@ impl Bound {
 
     /// Metadata that goes with each call.
     pub fn set_metadata(&mut self, name: &str, value: &str) {
-        if let Err(error) = head::write_field(&mut self.metadata, name, value.as_bytes()) {
-            self.metadata_error = Some(format!("{name}: {error}"));
+        let metadata = self.metadata.get_or_insert_with(|| Ok(Box::default()));
+        if let Ok(block) = metadata
+            && let Err(error) = head::write_field(block, name, value.as_bytes())
+        {
+            // The calls say so.
+            *metadata = Err(format!("{name}: {error}"));
         }
     }
 
@@ -128,18 +133,16 @@ impl Bound {
     /// Checks what came for a call.
     #[inline]
     pub(super) fn typed<R: Shared, E: Shared>(&self, came: Came) -> Result<Reply<R>, CallError<E>> {
-        let message = &came.message;
-        if message.has(Message::FAILED) {
+        if came.flags & Message::FAILED != 0 {
             return Err(self.typed_failure(&came));
         }
         let link = &self.shared().link;
-        let release =
-            (message.bytes > 0).then(|| Release::new(Arc::clone(self.shared()), message.page));
+        let release = (came.bytes > 0).then(|| Release::new(Arc::clone(self.shared()), came.page));
         let taken = with_buffers(|buffers| {
             link.peer_heap().take::<R>(
                 came.arrived.root.words(),
-                message.page,
-                message.bytes,
+                came.page,
+                came.bytes,
                 link.keeping,
                 buffers,
             )
@@ -155,7 +158,7 @@ impl Bound {
     #[cold]
     pub(super) fn typed_failure<E: Shared>(&self, came: &Came) -> CallError<E> {
         let link = &self.shared().link;
-        if came.message.code == RETURNED {
+        if came.code == RETURNED {
             let root = came.arrived.root.words();
             return match nowire_memory::data::plain_root::<E>(root) {
                 Ok(error) => CallError::Returned(error),
@@ -164,7 +167,7 @@ impl Bound {
                 }
             };
         }
-        match Code::from_wire(came.message.code) {
+        match Code::from_wire(came.code) {
             Code::DeadlineExceeded => CallError::DeadlineExceeded { peer: link.label() },
             code => CallError::Failed {
                 code,

@@ -21,8 +21,26 @@ pub(crate) const WINDOW_ITEMS: u32 = 64;
 /// A reply, or an item of one, as it came.
 #[derive(Debug)]
 pub(crate) struct Came {
-    pub(crate) message: Message,
+    pub(crate) flags: u8,
+    /// The status of a reply.
+    pub(crate) code: u16,
+    /// Where the scope of what it points to begins.
+    pub(crate) page: u32,
+    pub(crate) bytes: u32,
     pub(crate) arrived: Arrived,
+}
+
+impl Came {
+    #[inline]
+    pub(crate) fn new(message: &Message, arrived: Arrived) -> Self {
+        Self {
+            flags: message.flags,
+            code: message.code,
+            page: message.page,
+            bytes: message.bytes,
+            arrived,
+        }
+    }
 }
 
 /// Somebody who is to be told.
@@ -181,10 +199,7 @@ impl Calls {
             delivered.vacancy = self.vacancies.pop_front();
             ticket
         };
-        let came = Came {
-            message: *message,
-            arrived,
-        };
+        let came = Came::new(message, arrived);
         let Some(Ticket(slip)) = ticket else {
             delivered.unwanted = Some(came);
             return Ok(delivered);

@@ -116,8 +116,8 @@ impl Shared {
 
     /// Gives back what a reply nobody takes has in the server's heap.
     pub(super) fn discard(&self, came: &Came) {
-        if came.message.bytes > 0 {
-            self.link.release(came.message.page);
+        if came.bytes > 0 {
+            self.link.release(came.page);
         }
     }
 

@@ -9,13 +9,14 @@ use nowire_memory::heap::Run;
 use nowire_protocol::frame::{Message, StreamId};
 use nowire_protocol::head::Block;
 
-use super::bound::Bound;
+use super::bound::{Bound, Metadata};
 use super::call_error::CallError;
 use super::value::{Root, Sent};
 
 pub(super) struct Outgoing {
     pub(super) message: Message,
-    pub(super) ahead: Option<(Vec<u8>, Block)>,
+    /// The root and metadata, where they do not fit into the message.
+    pub(super) ahead: Option<Box<(Vec<u8>, Block)>>,
     pub(super) run: Option<Arc<Run>>,
 }
 
@@ -24,7 +25,10 @@ impl Outgoing {
     pub(super) fn sent(&self) -> Sent<'_> {
         match &self.ahead {
             None => Sent::Inline,
-            Some((root, metadata)) => Sent::Ahead { root, metadata },
+            Some(ahead) => Sent::Ahead {
+                root: &ahead.0,
+                metadata: &ahead.1,
+            },
         }
     }
 }
@@ -62,31 +66,15 @@ impl Bound {
             message.page = run.page();
             message.bytes = run.used_bytes();
         }
-        let metadata = if with_metadata && !self.metadata.is_empty() {
-            if let Some(error) = &self.metadata_error {
-                return Err(CallError::Metadata(error.clone()));
-            }
-            self.metadata.clone()
-        } else {
-            Block::new()
-        };
-        let bytes = size_of::<A>();
-        let ahead = match &root {
-            Root::Inline(words) if metadata.is_empty() => {
+        let metadata = self.metadata.as_ref().filter(|_| with_metadata);
+        let ahead = match (&root, metadata) {
+            (Root::Inline(words), None) => {
                 message.inline = *words;
                 None
             }
             _ => {
-                let limit_bytes = self.shared().link.root_limit_bytes();
-                let total = bytes + metadata.len();
-                if total > limit_bytes {
-                    return Err(CallError::TooLarge {
-                        bytes: total,
-                        limit_bytes,
-                    });
-                }
                 message.flags |= Message::AHEAD;
-                Some((root.to_bytes(bytes), metadata))
+                Some(self.ahead::<E>(root.to_bytes(size_of::<A>()), metadata)?)
             }
         };
         Ok(Outgoing {
@@ -94,6 +82,25 @@ impl Bound {
             ahead,
             run,
         })
+    }
+
+    #[cold]
+    fn ahead<E>(
+        &self,
+        root: Vec<u8>,
+        metadata: Option<&Metadata>,
+    ) -> Result<Box<(Vec<u8>, Block)>, CallError<E>> {
+        let metadata = match metadata {
+            None => Block::new(),
+            Some(Ok(metadata)) => metadata.as_ref().clone(),
+            Some(Err(reason)) => return Err(CallError::Metadata(reason.clone())),
+        };
+        let limit_bytes = self.shared().link.root_limit_bytes();
+        let bytes = root.len() + metadata.len();
+        if bytes > limit_bytes {
+            return Err(CallError::TooLarge { bytes, limit_bytes });
+        }
+        Ok(Box::new((root, metadata)))
     }
 
     /// The one run that everything in the arguments lies in.

@@ -157,8 +157,8 @@ impl ServerLink {
         // Items nobody took are given back.
         if let Some(running) = over {
             let items = std::mem::take(&mut running.flow.lock().items);
-            for came in items.iter().filter(|came| came.message.bytes > 0) {
-                self.link.release(came.message.page);
+            for came in items.iter().filter(|came| came.bytes > 0) {
+                self.link.release(came.page);
             }
         }
     }
@@ -198,10 +198,7 @@ impl Serving<'_> {
                     what: "more items than were asked for",
                 });
             }
-            state.items.push_back(Came {
-                message: *message,
-                arrived,
-            });
+            state.items.push_back(Came::new(message, arrived));
         } else {
             state.ended = true;
         }

@@ -196,17 +196,16 @@ impl<T: Shared> Requests<T> {
 
     fn check(&self, came: &Came) -> Option<Request<T>> {
         let link = &self.link.link;
-        let message = &came.message;
         let taken = with_buffers(|buffers| {
             link.peer_heap().take::<T>(
                 came.arrived.root.words(),
-                message.page,
-                message.bytes,
+                came.page,
+                came.bytes,
                 link.keeping,
                 buffers,
             )
         });
-        let giver = (message.bytes > 0).then(|| Giver::new(Arc::clone(&self.link), message.page));
+        let giver = (came.bytes > 0).then(|| Giver::new(Arc::clone(&self.link), came.page));
         match taken {
             Ok(taken) => Some(Request {
                 // What was copied needs the caller's scope no longer.
