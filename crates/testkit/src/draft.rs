@@ -48,6 +48,13 @@ impl Draft {
         self
     }
 
+    /// Changes a word of the slot.
+    #[must_use]
+    pub fn with_word(mut self, index: usize, change: impl FnOnce(u64) -> u64) -> Self {
+        self.words[index] = change(self.words[index]);
+        self
+    }
+
     /// Changes where the payload allegedly starts in the data area.
     #[must_use]
     pub fn with_offset(mut self, offset: u32) -> Self {

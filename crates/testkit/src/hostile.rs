@@ -3,19 +3,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nowire::{AcceptError, Address, ConnectError, ConnectOptions, Listener, Met, Peer};
+use nowire::{
+    AcceptError, Address, ConnectError, ConnectOptions, HeapOptions, Heaps, Listener, Met, Peer,
+};
+use nowire_memory::heap::Run;
 use nowire_memory::socket::{self, Drained};
 use nowire_memory::{OwnedSegment, PeerSegment};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::Ringer;
-use nowire_protocol::frame::{FLAG_INLINE, Frame, KIND_PARTS, StreamId};
+use nowire_protocol::frame::{FLAG_INLINE, Frame, KIND_PARTS, Message, MessageKind, StreamId};
 use nowire_protocol::geometry::{
     CURSOR_OFFSET, Geometry, RING_OFFSET, SLEEPING_OFFSET, SLOT_BYTES, WANTS_ROOM_OFFSET,
 };
 use nowire_protocol::memory::{PrivateMemory, ReadMemory, WriteMemory};
 use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
 use nowire_protocol::stream::Side;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::draft::Draft;
 
@@ -46,6 +49,9 @@ pub struct HostilePeer {
     frozen: bool,
     bell: Ringer,
     room_bell: Ringer,
+    heaps: Option<Heaps>,
+    /// Runs of its heap that are in use until it is gone.
+    pub(crate) runs: Vec<Arc<Run>>,
 }
 
 /// Why the hostile peer could not go on.
@@ -88,6 +94,25 @@ impl HostilePeer {
         Ok(Self::new(Side::Client, met))
     }
 
+    /// Meets an honest server of native calls.
+    ///
+    /// # Errors
+    /// As `nowire::meet`.
+    pub async fn connect_native(
+        address: &Address,
+        runtime_dir: &Path,
+    ) -> Result<Self, ConnectError> {
+        let options = ConnectOptions {
+            runtime_dir: Some(runtime_dir.to_owned()),
+            timeout: PATIENCE,
+            user_agent: "hostile".to_owned(),
+            heap: Some(HeapOptions::default()),
+            ..ConnectOptions::default()
+        };
+        let met = nowire::meet(address, options).await?;
+        Ok(Self::new(Side::Client, met))
+    }
+
     /// Meets the next honest client.
     ///
     /// # Errors
@@ -112,6 +137,8 @@ impl HostilePeer {
             peer: met.peer,
             streams: met.streams,
             window_bytes: met.send_window_bytes,
+            heaps: met.heaps,
+            runs: Vec::new(),
         }
     }
 
@@ -143,6 +170,14 @@ impl HostilePeer {
     /// Bytes of data that the honest side granted each stream.
     pub fn window_bytes(&self) -> u32 {
         self.window_bytes
+    }
+
+    /// Its heap and that of the honest side.
+    ///
+    /// # Panics
+    /// On a connection without native calls.
+    pub fn heaps(&self) -> &Heaps {
+        self.heaps.as_ref().expect("native calls")
     }
 
     /// Frames drafted so far.
@@ -189,6 +224,25 @@ impl HostilePeer {
             let there = peer
                 .producer
                 .push_control(&peer.draft, &peer.inbox, control)?;
+            Ok(there.then(|| peer.draft_at(slot)))
+        })
+    }
+
+    /// The next native call, reply, or item of one, honest so far. Waits for room
+    /// in the ring.
+    ///
+    /// # Errors
+    /// If the honest side hung up, made no room or lied.
+    pub fn draft_message(
+        &mut self,
+        kind: MessageKind,
+        message: &Message,
+    ) -> Result<Draft, Failure> {
+        self.wait("make room", |peer| {
+            let slot = peer.next_slot();
+            let there = peer
+                .producer
+                .push_message(&peer.draft, &peer.inbox, kind, message)?;
             Ok(there.then(|| peer.draft_at(slot)))
         })
     }
@@ -261,6 +315,23 @@ impl HostilePeer {
         self.post(&draft);
         self.wake();
         Ok(())
+    }
+
+    /// Sends an honest native call, reply, or item of one.
+    ///
+    /// # Errors
+    /// As [`draft_message`](Self::draft_message).
+    pub fn send_message(&mut self, kind: MessageKind, message: &Message) -> Result<(), Failure> {
+        let draft = self.draft_message(kind, message)?;
+        self.post(&draft);
+        self.wake();
+        Ok(())
+    }
+
+    /// Sends bytes on the control socket, with descriptors; false if it is full
+    /// or the honest side gone.
+    pub fn say(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> bool {
+        socket::send_with_descriptors(self.socket.as_fd(), bytes, descriptors).is_ok()
     }
 
     /// Takes the next frame of the honest side, if there is one.

@@ -18,6 +18,7 @@ mod house;
 mod lie;
 mod lies;
 mod load;
+pub mod native;
 mod odd;
 mod program;
 mod vitals;

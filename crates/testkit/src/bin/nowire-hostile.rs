@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
-use nowire::{Address, ListenOptions, Listener};
+use nowire::{Address, HeapOptions, ListenOptions, Listener};
+use nowire_testkit::native::{NativeDeed, NativeLie};
 use nowire_testkit::{Deed, Failure, HostilePeer, Lie, Moment};
 
 /// Shakes hands, lies and says how it went, in lines.
@@ -29,6 +30,9 @@ struct Options {
     /// The deed to do, by name, instead of a lie.
     #[arg(long, conflicts_with = "lie")]
     deed: Option<String>,
+    /// Whether to make native calls.
+    #[arg(long)]
+    native: bool,
     /// How many connections to do the deed on, one after another.
     #[arg(long, default_value_t = 1)]
     rounds: u32,
@@ -54,6 +58,7 @@ async fn main() -> anyhow::Result<()> {
         Role::Server => {
             let listen = ListenOptions {
                 runtime_dir: Some(options.runtime_dir.clone()),
+                heap: options.native.then(HeapOptions::default),
                 ..ListenOptions::default()
             };
             Some(Listener::bind(
@@ -67,10 +72,15 @@ async fn main() -> anyhow::Result<()> {
     for round in 0..options.rounds {
         let mut peer = match &listener {
             Some(listener) => HostilePeer::accept(listener).await?,
+            None if options.native => {
+                HostilePeer::connect_native(&options.address, &options.runtime_dir).await?
+            }
             None => HostilePeer::connect(&options.address, &options.runtime_dir).await?,
         };
         match (&options.lie, &options.deed) {
+            (Some(name), _) if options.native => tell_native(name, &mut peer)?,
             (Some(name), _) => tell(name, options.moment, &mut peer)?,
+            (None, Some(name)) if options.native => act_native(name, &mut peer)?,
             (None, Some(name)) => act(name, &mut peer, round.into())?,
             (None, None) => bail!("--lie or --deed is needed"),
         }
@@ -94,6 +104,28 @@ fn tell(name: &str, moment: When, peer: &mut HostilePeer) -> anyhow::Result<()> 
     lie.tell(peer, moment)?;
     peer.wait_for_cut_off()?;
     println!("cut off");
+    Ok(())
+}
+
+fn tell_native(name: &str, peer: &mut HostilePeer) -> anyhow::Result<()> {
+    let lie = NativeLie::named(name).context("no such lie")?;
+    match lie.tell(peer) {
+        // It was noticed before all of it was told.
+        Ok(()) | Err(Failure::HungUp) => {}
+        Err(failure) => return Err(failure.into()),
+    }
+    peer.wait_for_cut_off()?;
+    println!("cut off");
+    Ok(())
+}
+
+fn act_native(name: &str, peer: &mut HostilePeer) -> anyhow::Result<()> {
+    let deed = NativeDeed::named(name).context("no such deed")?;
+    match deed.run(peer) {
+        Ok(times) => println!("did {times}"),
+        Err(Failure::HungUp) => println!("hung up"),
+        Err(failure) => return Err(failure.into()),
+    }
     Ok(())
 }
 

@@ -6,5 +6,6 @@ mod changing;
 mod floods;
 mod lying_client;
 mod lying_server;
+mod native;
 mod odd_but_allowed;
 mod scene;

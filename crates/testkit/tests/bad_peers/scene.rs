@@ -15,7 +15,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const HONEST: &str = "nowire:honest";
 pub(crate) const LIAR: &str = "nowire:liar";
 
-fn hostile<'a>(side: &'a str, address: &'a str, dir: &'a Path, more: &[&'a str]) -> Program {
+/// Starts a hostile process.
+pub(crate) fn hostile<'a>(
+    side: &'a str,
+    address: &'a str,
+    dir: &'a Path,
+    more: &[&'a str],
+) -> Program {
     let dir = dir.to_str().expect("a readable path");
     let mut arguments = vec![side, "--address", address, "--runtime-dir", dir];
     arguments.extend(more);
@@ -40,8 +46,12 @@ fn liar(side: &str, address: &str, house: &House, lie: &Lie, moment: Moment) -> 
     hostile(side, address, house.dir(), &more)
 }
 
-/// An honest side that knows the liar by its process warns of what it did.
 fn assert_noticed(lie: &Lie, pid: u32) {
+    assert_said(lie.noticed_as, pid);
+}
+
+/// An honest side that knows the liar by its process warns of what it did.
+pub(crate) fn assert_said(noticed_as: &str, pid: u32) {
     let who = format!("(pid {pid},");
     let deadline = Instant::now() + PATIENCE;
     let said = loop {
@@ -55,7 +65,7 @@ fn assert_noticed(lie: &Lie, pid: u32) {
         std::thread::sleep(Duration::from_millis(5));
     };
     assert_eq!(said.len(), 1, "warned once, of one connection: {said:?}");
-    assert!(said[0].contains(lie.noticed_as), "{}", said[0]);
+    assert!(said[0].contains(noticed_as), "{}", said[0]);
 }
 
 /// A hostile client lies to an honest server.

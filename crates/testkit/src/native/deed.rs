@@ -1,0 +1,235 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nowire_memory::heap::{PAGE_BYTES, RUN_HEADER_BYTES};
+use nowire_protocol::frame::{Frame, Message, StreamId};
+use nowire_protocol::stream::Side;
+
+use super::forgery::{Forgery, at, forge, message, run_of};
+use super::lie::take_call;
+use crate::hostile::{Failure, HostilePeer};
+
+/// How long a deed that has no end of its own goes on.
+const WHILE: Duration = Duration::from_secs(2);
+
+/// What a hostile peer does for a while on a connection for native calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeDeed {
+    /// Changes what it passed while it is copied, checked and read.
+    ChangingBytes,
+    /// Fills the control socket without end.
+    SocketFlood,
+    /// Client: opens a call that waits, and another in its place.
+    SamePlace,
+    /// Client: makes calls without end and reads no reply.
+    NeverReads,
+    /// Client: takes replies without end and gives none back.
+    NeverReleases,
+    /// Client: passes a good thing, over and over, as an honest one would.
+    Honest,
+}
+
+impl NativeDeed {
+    /// All there are, by name.
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("changing-bytes", Self::ChangingBytes),
+        ("socket-flood", Self::SocketFlood),
+        ("same-place", Self::SamePlace),
+        ("never-reads", Self::NeverReads),
+        ("never-releases", Self::NeverReleases),
+        ("honest", Self::Honest),
+    ];
+
+    /// The deed of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let (_, deed) = Self::ALL.iter().find(|(known, _)| *known == name)?;
+        Some(*deed)
+    }
+
+    /// What to give the program `nowire-hostile`.
+    pub fn name(self) -> &'static str {
+        let named = Self::ALL.iter().find(|(_, deed)| *deed == self);
+        named.map_or("", |(name, _)| name)
+    }
+
+    /// Does it. Returns how often what it does was done.
+    ///
+    /// # Errors
+    /// If the honest side hung up, did not take part or lied.
+    pub fn run(self, peer: &mut HostilePeer) -> Result<u64, Failure> {
+        match self {
+            Self::ChangingBytes => changing_bytes(peer),
+            Self::SocketFlood => socket_flood(peer),
+            Self::SamePlace => same_place(peer),
+            Self::NeverReads => never_reads(peer),
+            Self::NeverReleases => never_releases(peer),
+            Self::Honest => honest(peer),
+        }
+    }
+}
+
+/// A call of a client's, one after another in the same place.
+fn call(
+    peer: &mut HostilePeer,
+    method: &str,
+    number: u64,
+    fill: impl FnOnce(&mut Message),
+) -> Result<Message, Failure> {
+    let stream = StreamId {
+        index: 0,
+        call: number as u32 + 1,
+    };
+    let (kind, mut call) = message(Side::Client, method, stream);
+    fill(&mut call);
+    peer.send_message(kind, &call)?;
+    let taken = peer.take_until(
+        |frame| matches!(frame, Frame::Reply(reply) if reply.stream == stream && !reply.has(Message::ITEM)),
+    )?;
+    match taken.frame {
+        Frame::Reply(reply) => Ok(reply),
+        _ => unreachable!("nothing else was waited for"),
+    }
+}
+
+/// Passes the same bytes again and again, as arguments or as replies.
+fn pass_again(peer: &mut HostilePeer, passed: Message) -> Result<u64, Failure> {
+    const TIMES: u64 = 2000;
+    for time in 0..TIMES {
+        let fill = |message: &mut Message| {
+            message.page = passed.page;
+            message.bytes = passed.bytes;
+            message.inline = passed.inline;
+        };
+        let done = match peer.side() {
+            Side::Client => {
+                let method = ["measure", "measure_aside", "keep"][time as usize % 3];
+                call(peer, method, time, fill).map(drop)
+            }
+            Side::Server => take_call(peer).and_then(|call| {
+                let (kind, mut reply) = message(Side::Server, "", call.stream);
+                fill(&mut reply);
+                peer.send_message(kind, &reply)
+            }),
+        };
+        match done {
+            Err(Failure::HungUp) => return Ok(time),
+            Err(Failure::Patience(_)) if peer.side() == Side::Server => return Ok(time),
+            done => done?,
+        }
+    }
+    Ok(TIMES)
+}
+
+fn changing_bytes(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    let run = run_of(peer, at::END)?;
+    let base = peer.heaps().own.base() + u64::from(run.page()) * PAGE_BYTES as u64;
+    let forgery = Forgery::honest(base + RUN_HEADER_BYTES as u64);
+    let (_, mut passed) = message(peer.side(), "measure", StreamId { index: 0, call: 1 });
+    passed.page = run.page();
+    passed.bytes = (RUN_HEADER_BYTES + at::END) as u32;
+    passed.inline = forgery.root;
+    let over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&over);
+    std::thread::scope(|threads| {
+        let scope = Arc::clone(&run).scope();
+        let (ready, begun) = std::sync::mpsc::channel();
+        threads.spawn(move || {
+            let filled = scope.fill(forgery.bytes.len(), |into| {
+                into.copy_from_slice(&forgery.bytes);
+                // The other thread may have given up already.
+                let _ = ready.send(());
+                let mut random = 0x9e37_79b9_7f4a_7c15 ^ u64::from(std::process::id());
+                while !stop.load(Ordering::Relaxed) {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    let place = (random >> 8) as usize % into.len();
+                    into[place] ^= 1 << (random >> 61);
+                    for _ in 0..random % 64 {
+                        std::hint::spin_loop();
+                    }
+                    // Right again, and mostly so.
+                    into[place] = forgery.bytes[place];
+                    for _ in 0..random % 2048 {
+                        std::hint::spin_loop();
+                    }
+                    std::sync::atomic::fence(Ordering::SeqCst);
+                }
+            });
+            drop(filled);
+        });
+        // Nothing is passed before it is there.
+        let _ = begun.recv();
+        let done = pass_again(peer, passed);
+        over.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
+fn honest(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    let laid = forge(peer, |_| {})?;
+    let (_, mut passed) = message(peer.side(), "measure", StreamId { index: 0, call: 1 });
+    passed.page = laid.page;
+    passed.bytes = laid.bytes;
+    passed.inline = laid.root;
+    pass_again(peer, passed)
+}
+
+fn socket_flood(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    let bytes = vec![1; 64 << 10];
+    let began = Instant::now();
+    let mut times = 0;
+    while began.elapsed() < WHILE {
+        if peer.say(&bytes, &[]) {
+            times += 1;
+        } else if times % 64 == 0 && peer.is_cut_off() {
+            break;
+        }
+    }
+    Ok(times)
+}
+
+fn same_place(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    for call in 1..=2 {
+        let (kind, call) = message(Side::Client, "gather", StreamId { index: 0, call });
+        match peer.send_message(kind, &call) {
+            Err(Failure::HungUp) => break,
+            sent => sent?,
+        }
+    }
+    peer.wait_for_cut_off()?;
+    Ok(1)
+}
+
+fn never_reads(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    const ROUNDS: u64 = 1_000_000;
+    peer.freeze();
+    let laid = forge(peer, |_| {})?;
+    for round in 0..ROUNDS {
+        let stream = StreamId {
+            index: 0,
+            call: round as u32 + 1,
+        };
+        let (kind, mut call) = message(Side::Client, "measure", stream);
+        call.page = laid.page;
+        call.bytes = laid.bytes;
+        call.inline = laid.root;
+        match peer.send_message(kind, &call) {
+            Err(Failure::HungUp) => return Ok(round),
+            sent => sent?,
+        }
+    }
+    Ok(ROUNDS)
+}
+
+fn never_releases(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    const ROUNDS: u64 = 100_000;
+    for round in 0..ROUNDS {
+        let reply = call(peer, "draw", round, |_| {})?;
+        if reply.has(Message::FAILED) {
+            return Ok(round);
+        }
+    }
+    Ok(ROUNDS)
+}

@@ -1,0 +1,8 @@
+//! The same of native calls.
+
+mod changing;
+mod floods;
+mod lying_client;
+mod lying_server;
+mod refused;
+mod scene;
