@@ -290,6 +290,21 @@ fn an_option_that_is_neither_is_refused() {
 }
 
 #[test]
+fn a_result_that_is_neither_is_refused() {
+    for tag in [2_u64, 0x100, 1 << 63] {
+        let flaw = refusal::<Result<u64, u64>>(&[], [tag, 0, 0, 0]);
+        assert!(matches!(flaw, Flaw::Result { .. }), "{flaw}");
+    }
+    for (tag, place) in [(0, "Ok"), (1, "Err")] {
+        let flaw = refusal::<Result<Str<'_>, Str<'_>>>(&[], [tag, BASE as u64, 1, 0]);
+        assert!(matches!(flaw, Flaw::Outside { .. }), "{place}: {flaw}");
+    }
+    accepted::<Result<(), bool>>(&[], [2, 0, 0, 0]);
+    let flaw = refusal::<Result<(), bool>>(&[], [3, 0, 0, 0]);
+    assert!(matches!(flaw, Flaw::Bool { found: 3, .. }), "{flaw}");
+}
+
+#[test]
 fn what_is_inside_an_option_is_checked() {
     let flaw = refusal::<Option<Ptr<'_, u64>>>(&[0; 8], at(64, 0));
     assert!(matches!(flaw, Flaw::Outside { .. }), "{flaw}");

@@ -122,6 +122,54 @@ fn options_of_maps_travel() {
     });
 }
 
+macro_rules! plain_results {
+    ($($name:ident: $ok:ty = $value:expr, $err:ty = $error:expr;)+) => {$(
+        #[test]
+        fn $name() {
+            travel::<Result<$ok, $err>>(|_| Ok(vec![Ok($value), Err($error)]));
+            travel::<Result<$err, $ok>>(|_| Ok(vec![Ok($error), Err($value)]));
+            travel::<Option<Result<$ok, $err>>>(|_| Ok(vec![None, Some(Ok($value)), Some(Err($error))]));
+            travel::<Result<Option<$ok>, $err>>(|_| Ok(vec![Ok(None), Ok(Some($value)), Err($error)]));
+            travel::<(bool, Result<$ok, $err>, u16)>(|_| Ok(vec![(true, Ok($value), 1), (false, Err($error), 2)]));
+        }
+    )+};
+}
+
+plain_results! {
+    results_of_numbers_travel: u64 = 1, u64 = 2;
+    results_of_small_and_large_travel: u8 = 1, u64 = u64::MAX;
+    results_of_three_sizes_travel: [u8; 3] = [1, 2, 3], u32 = 9;
+    results_of_very_large_travel: u128 = 1, u16 = 2;
+    results_of_bools_travel: bool = true, bool = false;
+    results_of_chars_and_bytes_travel: char = 'x', u8 = 7;
+    results_of_chars_and_bools_travel: char = 'x', bool = true;
+    results_of_pairs_travel: (char, u32) = ('x', 1), u32 = 2;
+    results_of_nonzero_travel: NonZero<u32> = NonZero::<u32>::MIN, u32 = 0;
+    results_of_options_travel: Option<u32> = Some(1), u32 = 0;
+    results_of_floats_travel: f64 = 1.5, (u8, bool) = (1, true);
+}
+
+#[test]
+fn results_of_unit_travel() {
+    travel::<(u8, Result<(), ()>)>(|_| Ok(vec![(1, Ok(())), (2, Err(()))]));
+    travel::<Result<u32, ()>>(|_| Ok(vec![Ok(1), Err(())]));
+    travel::<Result<(), u64>>(|_| Ok(vec![Ok(()), Err(1)]));
+    travel::<Result<char, ()>>(|_| Ok(vec![Ok('c'), Err(())]));
+    travel::<Result<(), bool>>(|_| Ok(vec![Ok(()), Err(true)]));
+    travel::<Option<Result<(), bool>>>(|_| Ok(vec![None, Some(Ok(())), Some(Err(true))]));
+}
+
+#[test]
+fn results_of_pointers_travel() {
+    travel::<Result<Ptr<'_, u8>, ()>>(|scope| Ok(vec![Ok(scope.build(1)?), Err(())]));
+    travel::<Result<Str<'_>, Str<'_>>>(|scope| Ok(vec![Ok(scope.str("a")?), Err(scope.str("b")?)]));
+    travel::<Result<Str<'_>, u8>>(|scope| Ok(vec![Ok(scope.str("a")?), Err(1)]));
+    travel::<Result<u8, Slice<'_, u16>>>(|scope| Ok(vec![Ok(1), Err(scope.slice(&[2])?)]));
+    travel::<Result<(Str<'_>, bool), Ptr<'_, u8>>>(|scope| {
+        Ok(vec![Ok((scope.str("a")?, true)), Err(scope.build(1)?)])
+    });
+}
+
 #[test]
 fn an_option_of_a_pointer_takes_no_room() {
     assert_eq!(size_of::<Option<Ptr<'_, u64>>>(), 8);

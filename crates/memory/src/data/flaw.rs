@@ -139,6 +139,14 @@ pub enum Flaw {
         /// The tag that stands there.
         found: u8,
     },
+    /// A `Result` is neither `Ok` nor `Err`.
+    #[error("{place}: the tag of {type_name} says neither Ok nor Err")]
+    Result {
+        /// The result.
+        type_name: &'static str,
+        /// Where it stands.
+        place: Place,
+    },
     /// An `Option` is neither `None` nor `Some`.
     #[error("{place}: the tag of {type_name} says neither None nor Some")]
     Option {

@@ -72,6 +72,7 @@ mod option;
 mod plain;
 mod pointer;
 mod private;
+mod result;
 mod scope;
 
 pub use check::{CheckBuffers, Checked, Checker, check_copy, plain_root};

@@ -11,15 +11,15 @@ const NICHES: usize = 32;
 /// around it may use one of them for `None`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Niche {
-    offset: usize,
-    bytes: usize,
+    pub(super) offset: usize,
+    pub(super) bytes: usize,
 }
 
 /// Where the compiler may have put the `None` of an `Option` of a type.
 #[derive(Debug, Clone, Copy)]
 pub struct Niches {
-    count: usize,
-    list: [Niche; NICHES],
+    pub(super) count: usize,
+    pub(super) list: [Niche; NICHES],
 }
 
 impl Niches {
@@ -161,10 +161,12 @@ impl<T: Shared> ShapeOf<T> {
                 );
             }
             if Self::is_none(&image) {
+                // SAFETY: these are the bytes that make it `None`.
+                let none = unsafe { read_number(from.cast(), bytes) };
                 return OptionShape::Niche {
                     offset,
                     bytes,
-                    none: read_number(from.cast(), bytes),
+                    none,
                 };
             }
         }
@@ -190,8 +192,10 @@ impl<T: Shared> ShapeOf<T> {
         let mut none = Self::some();
         match shape {
             OptionShape::Tagged { value } => {
-                write_number(some.as_mut_ptr().cast(), value, 1);
-                write_number(none.as_mut_ptr().cast(), value, 0);
+                // SAFETY: the value begins within the image, or at its end.
+                unsafe { write_number(some.as_mut_ptr().cast(), value, 1) };
+                // SAFETY: as above.
+                unsafe { write_number(none.as_mut_ptr().cast(), value, 0) };
             }
             OptionShape::Niche {
                 offset,
@@ -201,7 +205,8 @@ impl<T: Shared> ShapeOf<T> {
                 assert!(bytes <= 16);
                 // SAFETY: a niche lies within its type.
                 let into = unsafe { none.as_mut_ptr().byte_add(offset) };
-                write_number(into.cast(), bytes, number);
+                // SAFETY: as above.
+                unsafe { write_number(into.cast(), bytes, number) };
             }
         }
         Self::is_none(&none) && !Self::is_none(&some)
@@ -209,14 +214,17 @@ impl<T: Shared> ShapeOf<T> {
 }
 
 /// Reads `bytes` initialised bytes, at most 16, little-endian.
-const fn read_number(from: *const u8, bytes: usize) -> u128 {
+///
+/// # Safety
+/// They are there.
+pub(super) const unsafe fn read_number(from: *const u8, bytes: usize) -> u128 {
     assert!(bytes <= 16);
     let mut number = 0;
     let mut index = 0;
     while index < bytes {
-        // SAFETY: the caller says that `bytes` bytes are there.
+        // SAFETY: as the caller says.
         let place = unsafe { from.add(index) };
-        // SAFETY: as above.
+        // SAFETY: as the caller says.
         let byte = unsafe { place.read() };
         number |= (byte as u128) << (8 * index);
         index += 1;
@@ -225,7 +233,10 @@ const fn read_number(from: *const u8, bytes: usize) -> u128 {
 }
 
 /// Writes `bytes` bytes, little-endian.
-const fn write_number(into: *mut u8, bytes: usize, number: u128) {
+///
+/// # Safety
+/// They are there, and the caller's to write.
+pub(super) const unsafe fn write_number(into: *mut u8, bytes: usize, number: u128) {
     let mut index = 0;
     while index < bytes {
         let byte = if index < 16 {
@@ -233,9 +244,9 @@ const fn write_number(into: *mut u8, bytes: usize, number: u128) {
         } else {
             0
         };
-        // SAFETY: the caller says that `bytes` bytes are there.
+        // SAFETY: as the caller says.
         let place = unsafe { into.add(index) };
-        // SAFETY: as above.
+        // SAFETY: as the caller says.
         unsafe { place.write(byte) };
         index += 1;
     }

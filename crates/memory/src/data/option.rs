@@ -121,7 +121,7 @@ unsafe impl<T: Shared> Shared for Option<T> {
 /// # Safety
 /// So many bytes are readable at `at`.
 #[inline]
-unsafe fn read_niche(at: *const u8, bytes: usize) -> u128 {
+pub(super) unsafe fn read_niche(at: *const u8, bytes: usize) -> u128 {
     if bytes == 16 {
         // SAFETY: as the caller says.
         return unsafe { at.cast::<u128>().read_unaligned() }.to_le();
@@ -135,7 +135,7 @@ unsafe fn read_niche(at: *const u8, bytes: usize) -> u128 {
 /// # Safety
 /// So many bytes are readable at `at`.
 #[inline]
-unsafe fn read_tag(at: *const u8, bytes: usize) -> u64 {
+pub(super) unsafe fn read_tag(at: *const u8, bytes: usize) -> u64 {
     // SAFETY: as the caller says.
     let tag = unsafe { read_number(at, bytes.min(8)) };
     for index in 8..bytes {
