@@ -11,6 +11,9 @@ pub struct HeapOptions {
     /// Most shared memory the heap may take, in bytes; 1 GiB by default. Beyond,
     /// no scope is given out until others were dropped.
     pub quota_bytes: u64,
+    /// Most addresses the peer may keep for its heap, in bytes; 16 GiB by default.
+    /// They are kept here too.
+    pub peer_window_limit_bytes: u64,
     /// Which scopes the peer shall seal when it hands them to this side, so that
     /// they need not be copied; those that are large enough for sealing to be
     /// quicker, by default. Sealing a scope costs its owner the scope.
@@ -49,6 +52,7 @@ impl Default for HeapOptions {
         Self {
             window_bytes: 4 << 30,
             quota_bytes: 1 << 30,
+            peer_window_limit_bytes: 16 << 30,
             seal: SealFrom::Measured,
         }
     }

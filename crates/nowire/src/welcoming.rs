@@ -232,6 +232,14 @@ fn make_heaps(
         let reason = "this server takes native calls only".to_owned();
         return Err(Failure::Refused(RefusalCode::WrongTarget, reason));
     };
+    let limit = heap.peer_window_limit_bytes;
+    if asked.window_bytes > limit {
+        let reason = format!(
+            "a heap window of {} bytes; at most {limit} are allowed (peer_window_limit_bytes)",
+            asked.window_bytes
+        );
+        return Err(Failure::Refused(RefusalCode::Geometry, reason));
+    }
     let failed = |error: String| Failure::Refused(RefusalCode::ServerFailed, error);
     let (own, offer) = heap
         .reserve(&door.stem)

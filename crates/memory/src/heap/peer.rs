@@ -112,6 +112,7 @@ pub enum TakeError {
 
 /// How a peer is kept from changing what is read here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Keeping {
     /// It is trusted not to: its memory is checked and read where it lies.
     /// Whoever chooses this takes a peer that breaks its word, or has a bug, for

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use nowire_memory::data::{Scope, Shared};
+use nowire_memory::heap::TakeError;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, ResetCode};
 use nowire_protocol::head::{self, Block};
@@ -159,11 +160,10 @@ impl Bound {
     pub(super) fn typed_failure<E: Shared>(&self, came: &Came) -> CallError<E> {
         let link = &self.shared().link;
         if came.code == RETURNED {
-            let root = came.arrived.root.words();
-            return match nowire_memory::data::plain_root::<E>(root) {
+            return match plain_error::<E>(came.arrived.root.words()) {
                 Ok(error) => CallError::Returned(error),
-                Err(flaw) => {
-                    CallError::Connection(link.misbehaved(PeerMisbehaved::Data(flaw.to_string())))
+                Err(error) => {
+                    CallError::Connection(link.misbehaved(PeerMisbehaved::Data(error.to_string())))
                 }
             };
         }
@@ -274,6 +274,7 @@ impl Bound {
             })
         })
         .await?;
+        let came = came.map_err(|what| self.failed(shared.end(shared.link.misbehaved(what))))?;
         open.taken();
         Ok(came)
     }
@@ -322,4 +323,15 @@ impl Drop for OpenCall<'_> {
             self.shared.abandon(ticket, ResetCode::Cancelled);
         }
     }
+}
+
+/// The error that a method returned, which points to nothing.
+fn plain_error<E: Shared>(words: &[u64]) -> Result<E, TakeError> {
+    if size_of_val(words) < size_of::<E>() {
+        return Err(TakeError::Short {
+            found_bytes: size_of_val(words),
+            needed_bytes: size_of::<E>(),
+        });
+    }
+    Ok(nowire_memory::data::plain_root(words)?)
 }

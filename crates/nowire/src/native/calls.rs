@@ -240,13 +240,25 @@ impl Calls {
         Ok(slip.waiter.take())
     }
 
-    /// The last reply of a call, which ends the ticket.
+    /// The last reply of a call, which ends the ticket. Its items were taken
+    /// before; if there are any, the call has no stream, and the ticket goes on.
     #[inline]
-    pub(crate) fn take_last(&mut self, ticket: Ticket) -> Option<Came> {
+    pub(crate) fn take_last(&mut self, ticket: Ticket) -> Option<Result<Came, PeerMisbehaved>> {
         let slip = &mut self.slips[ticket.0 as usize];
-        let last = slip.last.take()?;
+        let last = slip.last.take_if(|_| slip.items.is_empty());
+        let Some(last) = last else {
+            return slip.last.is_some().then(|| Err(self.items_unasked(ticket)));
+        };
         self.end(ticket);
-        Some(last)
+        Some(Ok(last))
+    }
+
+    #[cold]
+    fn items_unasked(&self, ticket: Ticket) -> PeerMisbehaved {
+        PeerMisbehaved::Order {
+            stream: self.stream_of(ticket),
+            what: "items of a call without a stream",
+        }
     }
 
     /// The stream of an open call.

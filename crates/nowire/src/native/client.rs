@@ -204,9 +204,10 @@ impl Shared {
         ticket: Ticket,
         deadline: Option<Instant>,
     ) -> Result<Came, Failed> {
-        self.wait(Place::Call(ticket), deadline, |calls| {
+        let last = self.wait(Place::Call(ticket), deadline, |calls| {
             calls.take_last(ticket)
-        })
+        })?;
+        last.map_err(|what| self.end(self.link.misbehaved(what)))
     }
 
     /// Waits for the next item of a reply; none after the last.

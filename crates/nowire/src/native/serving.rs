@@ -1,8 +1,8 @@
 //! The server's end of a native connection: what comes for it, and the calls
 //! that are being handled.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -215,6 +215,12 @@ impl Receive for Serving<'_> {
             return self.item(message, arrived);
         }
         let server = self.0;
+        if message.stream.index >= server.link.streams {
+            return Err(PeerMisbehaved::StreamLimit {
+                stream: message.stream,
+                limit: server.link.streams,
+            });
+        }
         let deadline = (message.timeout_us != 0)
             .then(|| Instant::now() + Duration::from_micros(message.timeout_us.into()));
         let mut cx = Context {
@@ -242,13 +248,14 @@ impl Receive for Serving<'_> {
             } => {
                 let flow = Flow::new();
                 let stream = message.stream;
-                let running = Running {
-                    call: stream.call,
-                    flow: Arc::clone(&flow),
+                // The call that is there must be found when it is to be stopped.
+                match server.running().entry(stream.index) {
+                    Entry::Occupied(_) => return Err(PeerMisbehaved::StreamInUse(stream)),
+                    Entry::Vacant(place) => place.insert(Running {
+                        call: stream.call,
+                        flow: Arc::clone(&flow),
+                    }),
                 };
-                if server.running().insert(stream.index, running).is_some() {
-                    return Err(PeerMisbehaved::StreamInUse(stream));
-                }
                 cx.cancelled = Some(Arc::clone(&flow.cancelled));
                 let call = call(cx, Some(flow), Bell::Now);
                 server.dispatch.start(service, method, runs, call);

@@ -22,6 +22,8 @@ use crate::wait::{Wait, Window};
 const BATCH: usize = 64;
 /// Descriptors of segments that may have come before their frames.
 const DESCRIPTORS: usize = 64;
+/// Doorbells without anything behind them before a peer is cut off.
+const EMPTY_RINGS: u32 = 4096;
 
 /// What a side does with the frames that come.
 pub(crate) trait Receive {
@@ -45,6 +47,10 @@ pub(crate) struct Rx {
     descriptors: VecDeque<OwnedFd>,
     /// A root that came ahead of its message.
     ahead: Option<(StreamId, Arrived)>,
+    /// Rings of the doorbell since a frame was found behind one.
+    empty_rings: u32,
+    /// Frames taken when the doorbell was answered last.
+    taken_before: u64,
     hung_up: bool,
 }
 
@@ -57,6 +63,8 @@ impl Rx {
             window: Window::new(wait),
             descriptors: VecDeque::new(),
             ahead: None,
+            empty_rings: 0,
+            taken_before: 0,
             hung_up: false,
         }
     }
@@ -213,6 +221,11 @@ impl Link {
     /// Takes what came on the control socket: doorbells and descriptors.
     fn drain(&self, rx: &mut Rx) -> Result<(), PeerMisbehaved> {
         let mut bytes = [0; 256];
+        let taken = rx.consumer.taken();
+        if taken != rx.taken_before {
+            rx.taken_before = taken;
+            rx.empty_rings = 0;
+        }
         loop {
             match socket::recv_with_descriptors(
                 self.socket.as_fd(),
@@ -224,6 +237,10 @@ impl Link {
                     return Ok(());
                 }
                 Ok(received) => {
+                    rx.empty_rings += received.bytes as u32;
+                    if rx.empty_rings > EMPTY_RINGS {
+                        return Err(PeerMisbehaved::DoorbellStorm(rx.empty_rings));
+                    }
                     rx.descriptors.extend(received.descriptors);
                     if received.surplus || rx.descriptors.len() > DESCRIPTORS {
                         return Err(PeerMisbehaved::Heap(
