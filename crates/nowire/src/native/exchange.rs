@@ -12,6 +12,9 @@ use super::calls::Ticket;
 use super::reply::Reply;
 use super::value::Sent;
 
+/// What goes in, and what comes back.
+type Types<Q, P, R, E> = fn(Q) -> (P, R, E);
+
 /// A call with streams: requests of `Q` to the server, replies of `P` from it,
 /// and `R` at the end. Dropped before that, it gives the call up.
 #[must_use = "a call that is dropped is given up"]
@@ -23,7 +26,7 @@ pub struct Exchange<'a, Q, P, R, E> {
     pub(super) deadline: Option<Instant>,
     pub(super) ended: bool,
     pub(super) taken: u32,
-    pub(super) what: PhantomData<fn(Q) -> (P, R, E)>,
+    pub(super) what: PhantomData<Types<Q, P, R, E>>,
 }
 
 impl<Q, P, R, E> std::fmt::Debug for Exchange<'_, Q, P, R, E> {
