@@ -37,8 +37,18 @@
 //!   to `into.byte_add(offset).cast::<F>()`.
 //! - `describe`: [`Schema::enumeration`].
 //!
-//! A type parameter `P` gets the bound `P: Shared`. The unit tests at the end of
-//! this file hold one implementation of each kind, written by hand.
+//! A type parameter `P` gets the bound `P: Shared`. The unit tests beside this
+//! file hold one implementation of each kind, written by hand.
+//!
+//! # What a check promises
+//!
+//! What passed is a tree: each pointer leads to memory of its own, aligned, in
+//! the scope, that holds what its type says, so the size of the scope bounds
+//! what there is to read. No more than 1024 pointers, or as many as
+//! [`CheckBuffers::with_depth`] says, lead one from the other, so that a reader
+//! may call itself for each level. What is *not* checked is what only looks
+//! wrong: keys of a [`Map`] out of order, a [`HashMap`] with wrong hashes. Lookups
+//! in these miss; they end soon all the same.
 //!
 //! # Rules of the unsafe code in this folder
 //!
@@ -49,7 +59,8 @@
 //!    which claims the bytes, nobody having claimed them before, and checks them
 //!    before anybody sees a reference.
 //! 3. Who holds one therefore holds the only one: it may read while it lives,
-//!    write if it is borrowed mutably, and move to where its values may move.
+//!    write if it is borrowed mutably, and move to where its values may move. A
+//!    `Lent` is a shared borrow of a `Ptr`, or what is left of one given away.
 //! 4. A value is written without its padding: whole if it has none, else field
 //!    by field into zeroes. Nothing that was on a stack travels by accident.
 //! 5. A sample is laid out and looked at while compiling; no pointer in it is

@@ -116,7 +116,6 @@ impl Scope {
     /// # Safety
     /// `base` is page-aligned; `capacity_bytes` bytes from there on are
     /// initialised, and this scope's to read and write while `keep` lives.
-    #[allow(dead_code, reason = "for the heaps")]
     pub(crate) unsafe fn over(
         base: NonNull<u8>,
         capacity_bytes: usize,
