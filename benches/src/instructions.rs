@@ -23,7 +23,7 @@ use crate::run::{SocketDir, show};
 use crate::table::columns;
 
 /// The least of so many runs counts: waiting only ever adds.
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 /// The longer run makes so many times the calls of the shorter.
 const LONGER: u64 = 3;
 const WINDOWS: [usize; 2] = [1, 64];

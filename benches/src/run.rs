@@ -27,7 +27,11 @@ pub(crate) fn grpc(args: &RunArgs) -> Result<()> {
 
 /// Measures native calls and their rivals.
 pub(crate) fn native(args: &RunArgs) -> Result<()> {
-    run(args, plan::native(args), goals::native::goals)
+    run(args, plan::native(args), goals::native::goals)?;
+    show(
+        "\nThe document store has a program of its own: cargo run --release -p nowire-cooldb\n\
+         Instructions of a call: cargo run --release -p nowire-bench -- instructions\n",
+    )
 }
 
 /// Measures, prints, and writes where asked.

@@ -110,3 +110,60 @@ impl Native<'_> {
             .max_by(f64::total_cmp)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nowire_bench_harness::cell::{Party, Wait};
+
+    use super::*;
+    use crate::row::Idle;
+
+    fn row(case: Case, carrier: Carrier, in_flight: usize, p50_ns: u64, calls_per_s: f64) -> Row {
+        let party = Party {
+            carrier,
+            wait: Wait::Adaptive,
+        };
+        let idle = Idle {
+            idle_s: 0.0,
+            cpu_share: 0.0,
+            shared_bytes_per_connection: 0,
+            private_bytes_per_connection: 0,
+        };
+        Row {
+            case,
+            bytes: PAGE,
+            p50_ns,
+            calls_per_s,
+            idle: None,
+            ..Row::of_idle(party, in_flight, 0.0, idle)
+        }
+    }
+
+    fn got(rows: &[Row], what: &str) -> Option<f64> {
+        let goals = goals(rows);
+        let goal = goals.iter().find(|goal| goal.what.starts_with(what));
+        goal.and_then(|goal| goal.got)
+    }
+
+    #[test]
+    fn each_side_is_judged_by_its_best_window() {
+        let noop = |carrier, window, rate| row(Case::Noop, carrier, window, 1, rate);
+        let rows = [
+            noop(Carrier::Trust, 1, 9e6),
+            noop(Carrier::Trust, 16, 4e6),
+            noop(Carrier::Trust, 64, 6e6),
+            noop(Carrier::Iceoryx2, 4, 1e6),
+            noop(Carrier::Iceoryx2, 64, 5e5),
+        ];
+        assert_eq!(got(&rows, "no-op, pipelined from one thread"), Some(6.0));
+        assert_eq!(got(&rows, "no-op, pipelined, calls/s"), Some(6.0));
+    }
+
+    #[test]
+    fn what_safety_costs_is_a_difference() {
+        let page = |carrier, p50_ns| row(Case::Pass, carrier, 1, p50_ns, 1.0);
+        let rows = [page(Carrier::Trust, 500), page(Carrier::Copy, 750)];
+        assert_eq!(got(&rows, "one page passed"), Some(0.25));
+        assert_eq!(got(&rows[..1], "one page passed"), None);
+    }
+}
