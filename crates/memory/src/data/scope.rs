@@ -381,17 +381,12 @@ impl Scope {
         unsafe { slice::from_raw_parts(self.base.as_ptr(), self.used_bytes.get()) }.to_vec()
     }
 
-    /// Resets the scope, and overwrites what it will give out with `byte`, for
-    /// tests.
-    ///
-    /// # Panics
-    /// If that cannot be: see [`reset`](Self::reset).
+    /// Overwrites all but the header with `byte`, for tests.
     #[doc(hidden)]
     pub fn prefill(&mut self, byte: u8) {
-        self.reset().expect("a scope nobody reads");
         // SAFETY: rule 1: the header lies within the capacity.
         let first = unsafe { self.base.add(self.header_bytes) };
-        // SAFETY: rule 1; nothing built here is alive, and nobody else reads it.
+        // SAFETY: rule 1; nothing built here is alive.
         unsafe { first.write_bytes(byte, self.capacity_bytes - self.header_bytes) };
     }
 
