@@ -17,12 +17,12 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Nowire stands on Linux: on memory files that can be sealed");
 
-pub mod heap;
 #[allow(
     unsafe_code,
     reason = "memory another process writes is given types here"
 )]
 pub mod data;
+pub mod heap;
 mod segment;
 pub mod socket;
 #[allow(

@@ -97,7 +97,9 @@ pub use never::Never;
 pub use niche::Niches;
 pub use pointer::{Lent, Ptr, Slice, Str};
 pub(crate) use scope::HEADER_BYTES;
-pub use scope::{Bounds, Scope, ScopeError, first_address, inline, points_into, root_words, write_root};
+pub use scope::{
+    Bounds, Scope, ScopeError, first_address, inline, points_into, root_words, write_root,
+};
 
 use std::mem::{self, MaybeUninit};
 

@@ -196,6 +196,19 @@ impl Part {
         self.window.at(self.offset + offset)
     }
 
+    /// Fetches the cache lines of a range, which are about to be read in no order.
+    /// (They are loaded, as prefetches of lines that another core has just written
+    /// did nothing where it was tried.)
+    #[inline]
+    pub(crate) fn fetch(&self, offset: usize, bytes: usize) {
+        let start = self.at(offset, bytes).as_ptr();
+        for line in (0..bytes).step_by(64) {
+            // SAFETY: mapped, by the check in `at`; volatile, as somebody may be
+            // writing, and the value is not looked at.
+            unsafe { start.wrapping_add(line).read_volatile() };
+        }
+    }
+
     /// Makes what this process stores here from now on stay in this process: the
     /// part shows what it showed, but changes no longer reach the file.
     ///
