@@ -5,10 +5,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use nowire::Keeping;
 use nowire_grpc::{CarrierPolicy, Channel, Endpoint, Server};
 use nowire_interop::proto::testing::Empty;
 use nowire_interop::proto::testing::test_service_client::TestServiceClient;
+use nowire_testkit::native::NativeServer;
 use nowire_testkit::{Calls, Load, panics, serve, warnings, watch};
 
 /// Serves or calls and answers questions, in lines, until its input ends.
@@ -33,6 +35,15 @@ enum Role {
     Serve {
         /// Where to serve.
         address: String,
+    },
+    /// Serves native calls. Says `serving` and where; answers `seen` with how many
+    /// things came right to a handler, and how many wrong.
+    ServeNative {
+        /// Where to serve.
+        address: String,
+        /// How what clients pass is kept still.
+        #[arg(long, default_value = "copy")]
+        keeping: Tier,
     },
     /// Makes calls of every kind. Answers `tally`; at `rest` it drops the
     /// channel and at `work` it begins again.
@@ -59,6 +70,13 @@ enum Role {
     },
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Tier {
+    Copy,
+    Seal,
+    Trust,
+}
+
 fn main() -> anyhow::Result<()> {
     watch();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -76,6 +94,24 @@ async fn run(options: Options) -> anyhow::Result<()> {
             println!("serving {address}");
             while let Some(line) = lines.recv().await {
                 common(&line);
+            }
+        }
+        Role::ServeNative { address, keeping } => {
+            let keeping = match keeping {
+                Tier::Copy => Keeping::Copy,
+                Tier::Seal => Keeping::Seal,
+                Tier::Trust => Keeping::Trust,
+            };
+            let server = NativeServer::start(&options.runtime_dir, address, keeping);
+            println!("serving {address}");
+            while let Some(line) = lines.recv().await {
+                match line.as_str() {
+                    "seen" => {
+                        let (right, wrong) = (server.surveyor.right(), server.surveyor.wrong());
+                        println!("seen {right} {wrong}");
+                    }
+                    other => common(other),
+                }
             }
         }
         Role::Load {

@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use nowire_memory::heap::{PAGE_BYTES, RUN_HEADER_BYTES};
 use nowire_protocol::frame::{Frame, Message, StreamId};
+use nowire_protocol::ring::Outgoing;
 use nowire_protocol::stream::Side;
 
 use super::forgery::{Forgery, at, forge, message, run_of};
-use super::lie::take_call;
+use super::lie::{describe, take_call};
 use crate::hostile::{Failure, HostilePeer};
 
 /// How long a deed that has no end of its own goes on.
-const WHILE: Duration = Duration::from_secs(2);
+const WHILE: Duration = Duration::from_secs(60);
 
 /// What a hostile peer does for a while on a connection for native calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,14 @@ pub enum NativeDeed {
     NeverReads,
     /// Client: takes replies without end and gives none back.
     NeverReleases,
-    /// Client: passes a good thing, over and over, as an honest one would.
+    /// Server: lays out one of its methods otherwise, has another not at all, and
+    /// answers a third.
+    OtherLayouts,
+    /// Server: describes its methods by garbage.
+    NoDescription,
+    /// Client: asks for what there is not.
+    Unknown,
+    /// Passes a good thing, over and over, as an honest one would.
     Honest,
 }
 
@@ -38,6 +46,9 @@ impl NativeDeed {
         ("same-place", Self::SamePlace),
         ("never-reads", Self::NeverReads),
         ("never-releases", Self::NeverReleases),
+        ("other-layouts", Self::OtherLayouts),
+        ("no-description", Self::NoDescription),
+        ("unknown", Self::Unknown),
         ("honest", Self::Honest),
     ];
 
@@ -64,6 +75,9 @@ impl NativeDeed {
             Self::SamePlace => same_place(peer),
             Self::NeverReads => never_reads(peer),
             Self::NeverReleases => never_releases(peer),
+            Self::OtherLayouts => other_layouts(peer),
+            Self::NoDescription => no_description(peer),
+            Self::Unknown => unknown(peer),
             Self::Honest => honest(peer),
         }
     }
@@ -183,7 +197,7 @@ fn socket_flood(peer: &mut HostilePeer) -> Result<u64, Failure> {
     while began.elapsed() < WHILE {
         if peer.say(&bytes, &[]) {
             times += 1;
-        } else if times % 64 == 0 && peer.is_cut_off() {
+        } else if peer.is_cut_off() {
             break;
         }
     }
@@ -232,4 +246,107 @@ fn never_releases(peer: &mut HostilePeer) -> Result<u64, Failure> {
         }
     }
     Ok(ROUNDS)
+}
+
+/// The next call that comes.
+fn any_call(peer: &mut HostilePeer) -> Result<Message, Failure> {
+    let taken = peer.take_until(|frame| matches!(frame, Frame::Call(_)))?;
+    match taken.frame {
+        Frame::Call(call) => Ok(call),
+        _ => unreachable!("nothing else was waited for"),
+    }
+}
+
+fn other_layouts(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    let mut answered = 0;
+    loop {
+        let call = any_call(peer)?;
+        if call.code == 0 {
+            describe(peer, call.stream, |told| match told.name {
+                "measure" => told.layout = told.layout.replace("flag: bool", "flag: u8"),
+                "draw" => told.name = "paint",
+                "fail" => told.layout.clear(),
+                _ => {}
+            })?;
+            continue;
+        }
+        let (kind, mut reply) = message(Side::Server, "", call.stream);
+        let root: Vec<u8> = (1..=8_u64).rev().flat_map(u64::to_le_bytes).collect();
+        let parts = Outgoing {
+            head: Some(&[]),
+            data: Some(&root),
+            ..Outgoing::default()
+        };
+        peer.send(call.stream, &parts)?;
+        reply.flags = Message::AHEAD;
+        peer.send_message(kind, &reply)?;
+        answered += 1;
+        if answered == 3 {
+            return Ok(answered);
+        }
+    }
+}
+
+fn no_description(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    let call = any_call(peer)?;
+    let laid = forge(peer, |_| {})?;
+    let (kind, mut reply) = message(Side::Server, "", call.stream);
+    reply.page = laid.page;
+    reply.bytes = laid.bytes;
+    reply.inline = [0x5a5a_5a5a_5a5a_5a58; 4];
+    peer.send_message(kind, &reply)?;
+    peer.wait_for_cut_off()?;
+    Ok(1)
+}
+
+/// Calls of methods that there are not, and questions about services that nobody
+/// can have; each is refused by itself.
+fn unknown(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    let mut number = 0;
+    for code in [100, 0x7fff, u16::MAX] {
+        let reply = call(peer, "measure", number, |call| call.code = code)?;
+        assert!(reply.has(Message::FAILED), "method {code} is known");
+        number += 1;
+    }
+    let name = |bytes: u8, text: &[u8]| {
+        let mut asked = vec![bytes];
+        asked.extend(text);
+        asked.resize(64, 0);
+        asked
+    };
+    let asked = [
+        name(200, b"Survey"),
+        name(64, &[b'a'; 63]),
+        name(63, &[b'a'; 63]),
+        name(2, &[0xff, 0xff]),
+        name(0, b""),
+        name(6, b"survey"),
+    ];
+    for asked in asked {
+        let index = 0;
+        let stream = StreamId {
+            index,
+            call: number as u32 + 1,
+        };
+        let parts = Outgoing {
+            head: Some(&[]),
+            data: Some(&asked),
+            ..Outgoing::default()
+        };
+        peer.send(stream, &parts)?;
+        let reply = call(peer, "measure", number, |call| {
+            call.code = 0;
+            call.flags = Message::AHEAD;
+        })?;
+        assert!(reply.has(Message::FAILED), "{asked:?} is known");
+        number += 1;
+    }
+    let laid = forge(peer, |_| {})?;
+    let reply = call(peer, "measure", number, |call| {
+        call.page = laid.page;
+        call.bytes = laid.bytes;
+        call.inline = laid.root;
+    })?;
+    assert!(!reply.has(Message::FAILED), "the connection lives on");
+    Ok(number)
 }

@@ -106,6 +106,12 @@ impl Forgery {
     }
 }
 
+/// The bytes of a good thing that lies at the address `base`, and its root.
+pub fn forged(base: u64) -> (Vec<u8>, [u64; 4]) {
+    let Forgery { bytes, root, .. } = Forgery::honest(base);
+    (bytes, root)
+}
+
 /// What was forged, in a heap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Laid {

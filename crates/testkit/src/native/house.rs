@@ -1,5 +1,6 @@
 //! Honest servers and clients of native calls within a test.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -18,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Small, so that a client that gives nothing back reaches its end.
 const QUOTA_BYTES: u64 = 16 << 20;
 
+/// Threads of a server's pool: few, so that a client that wastes them is noticed.
+const WORKERS: usize = 4;
+
 /// An honest server of a [`Survey`](super::Survey).
 #[derive(Debug)]
 pub struct NativeServer {
@@ -31,12 +35,13 @@ impl NativeServer {
     ///
     /// # Panics
     /// If the address is taken.
-    pub fn start(house: &House, address: &str, keeping: Keeping) -> Self {
+    pub fn start(dir: &Path, address: &str, keeping: Keeping) -> Self {
         let surveyor = Surveyor::default();
         let running = Server::builder()
             .add(SurveyServer::new(surveyor.clone()))
             .keeping(keeping)
-            .runtime_dir(house.dir())
+            .workers(WORKERS)
+            .runtime_dir(dir)
             .options(|options| {
                 options.handshake_timeout = PATIENCE;
                 options.heap = Some(HeapOptions {
@@ -76,13 +81,14 @@ pub fn survey_client(house: &House, address: &str, keeping: Keeping) -> SurveyCl
     SurveyClient::new(channel).timeout(PATIENCE)
 }
 
-/// Calls a method again and again, until a call fails; returns how.
+/// Calls a method again and again, in the way that `method` names, until a call
+/// fails.
 ///
 /// # Errors
 /// Why the call failed.
 ///
 /// # Panics
-/// If a reply is no value of its type, or there is no such method.
+/// If a reply is no value of its type, or there is no such way.
 pub fn call_on(client: &SurveyClient, method: &str) -> Result<(), CallError> {
     loop {
         match method {
@@ -102,9 +108,14 @@ pub fn call_on(client: &SurveyClient, method: &str) -> Result<(), CallError> {
                 Ok(_) | Err(CallError::Returned(_)) => {}
                 Err(error) => return Err(without_error(error)),
             },
-            "scatter" => {
-                // Takes nothing until all is there.
-                client.scatter(1)?.finish()?;
+            "draw, held" => {
+                let thing = client.draw(1).map_err(without_error)?;
+                client.turn([1; 8])?;
+                assert!(amount(thing.get()).is_some(), "a value of its type");
+            }
+            "scatter, unread" => {
+                let _items = client.scatter(1000)?;
+                client.turn([1; 8])?;
             }
             other => panic!("{other} is not called"),
         }

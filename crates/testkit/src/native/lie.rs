@@ -19,8 +19,10 @@ pub struct NativeLie {
     pub told_by: &'static [Side],
     /// What the honest side says of it, in part.
     pub noticed_as: &'static str,
-    /// The method that an honest client calls when a server is to tell it.
+    /// What an honest client [does](super::call_on) when a server is to tell it.
     pub during: &'static str,
+    /// Whether it is one only where what is passed is read in place.
+    pub in_place: bool,
     pub(crate) tell: fn(&mut HostilePeer, StreamId) -> Result<(), Failure>,
 }
 

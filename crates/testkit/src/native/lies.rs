@@ -10,7 +10,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::forgery::{Forgery, Laid, at, forge, message, pass};
-use super::lie::NativeLie;
+use super::lie::{NativeLie, take_call};
 use crate::hostile::{Failure, HostilePeer};
 
 const CLIENT: &[Side] = &[Side::Client];
@@ -35,6 +35,7 @@ const fn in_data(
     tell: fn(&mut HostilePeer, StreamId) -> Result<(), Failure>,
 ) -> NativeLie {
     NativeLie {
+        in_place: false,
         name,
         told_by: BOTH,
         noticed_as,
@@ -51,6 +52,7 @@ const fn in_frames(
     tell: fn(&mut HostilePeer, StreamId) -> Result<(), Failure>,
 ) -> NativeLie {
     NativeLie {
+        in_place: false,
         name,
         told_by,
         noticed_as,
@@ -97,12 +99,7 @@ fn page_file(pages: u32, seals: SealFlags) -> OwnedFd {
 }
 
 /// Tells the honest side of a segment.
-fn announce(
-    peer: &mut HostilePeer,
-    page: u32,
-    pages: u32,
-    file: impl AsFd,
-) -> Result<(), Failure> {
+fn announce(peer: &mut HostilePeer, page: u32, pages: u32, file: impl AsFd) -> Result<(), Failure> {
     if !peer.say(&[1], &[file.as_fd()]) {
         return Err(Failure::HungUp);
     }
@@ -198,7 +195,9 @@ pub(crate) const LIES: &[NativeLie] = &[
         "a_pointer_behind_the_scope",
         "leads out of the scope",
         |peer, stream| {
-            worse(peer, stream, |thing| thing.point(at::NEXT, at::END.next_multiple_of(4096)))
+            worse(peer, stream, |thing| {
+                thing.point(at::NEXT, at::END.next_multiple_of(4096))
+            })
         },
     ),
     in_data(
@@ -247,7 +246,9 @@ pub(crate) const LIES: &[NativeLie] = &[
         |peer, stream| worse(peer, stream, |thing| thing.word(at::NEXT, 0x7fff_ffff_e000)),
     ),
     in_data("an_unaligned_pointer", "is not aligned", |peer, stream| {
-        worse(peer, stream, |thing| thing.point(at::NUMBERS, at::DIGITS + 1))
+        worse(peer, stream, |thing| {
+            thing.point(at::NUMBERS, at::DIGITS + 1)
+        })
     }),
     in_data(
         "an_unaligned_pointer_to_nothing",
@@ -265,16 +266,22 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     ),
     in_data("a_cycle", "is pointed to already", |peer, stream| {
-        worse(peer, stream, |thing| thing.point(at::OTHER + at::NEXT, at::OTHER))
+        worse(peer, stream, |thing| {
+            thing.point(at::OTHER + at::NEXT, at::OTHER)
+        })
     }),
     in_data("a_cycle_of_two", "is pointed to already", |peer, stream| {
         worse(peer, stream, |thing| thing.point(at::OTHER + at::NEXT, 0))
     }),
-    in_data("overlapping_values", "is pointed to already", |peer, stream| {
-        worse(peer, stream, |thing| {
-            thing.point(at::TEXT, at::DIGITS + 16);
-        })
-    }),
+    in_data(
+        "overlapping_values",
+        "is pointed to already",
+        |peer, stream| {
+            worse(peer, stream, |thing| {
+                thing.point(at::TEXT, at::DIGITS + 16);
+            })
+        },
+    ),
     in_data(
         "a_thing_that_lies_in_its_own_numbers",
         "is pointed to already",
@@ -286,15 +293,23 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     ),
     in_data("a_length_too_long", "do not fit into", |peer, stream| {
-        worse(peer, stream, |thing| thing.word(at::NUMBERS + at::LENGTH, 1000))
-    }),
-    in_data("a_length_that_overflows", "do not fit into", |peer, stream| {
         worse(peer, stream, |thing| {
-            thing.word(at::NUMBERS + at::LENGTH, (1 << 61) + 3);
+            thing.word(at::NUMBERS + at::LENGTH, 1000)
         })
     }),
+    in_data(
+        "a_length_that_overflows",
+        "do not fit into",
+        |peer, stream| {
+            worse(peer, stream, |thing| {
+                thing.word(at::NUMBERS + at::LENGTH, (1 << 61) + 3);
+            })
+        },
+    ),
     in_data("a_length_of_all_ones", "do not fit into", |peer, stream| {
-        worse(peer, stream, |thing| thing.word(at::TEXT + at::LENGTH, u64::MAX))
+        worse(peer, stream, |thing| {
+            thing.word(at::TEXT + at::LENGTH, u64::MAX)
+        })
     }),
     in_data(
         "a_length_that_leaves_the_scope",
@@ -308,23 +323,31 @@ pub(crate) const LIES: &[NativeLie] = &[
     in_data("text_that_is_not_utf8", "is not UTF-8", |peer, stream| {
         worse(peer, stream, |thing| thing.put(at::LETTERS + 3, &[0xff]))
     }),
-    in_data("text_that_ends_in_a_letter", "is not UTF-8", |peer, stream| {
-        worse(peer, stream, |thing| thing.put(at::LETTERS + 4, &[0xc3]))
-    }),
+    in_data(
+        "text_that_ends_in_a_letter",
+        "is not UTF-8",
+        |peer, stream| worse(peer, stream, |thing| thing.put(at::LETTERS + 4, &[0xc3])),
+    ),
     in_data("a_key_that_is_not_utf8", "is not UTF-8", |peer, stream| {
         worse(peer, stream, |thing| thing.put(at::NAME, &[0x80]))
     }),
     in_data("a_bool_of_2", "2 is no bool", |peer, stream| {
         worse(peer, stream, |thing| thing.put(at::FLAG, &[2]))
     }),
-    in_data("a_char_that_is_none", "0xd800 is no char", |peer, stream| {
-        worse(peer, stream, |thing| {
-            thing.put(at::OTHER + at::LETTER, &0xd800_u32.to_le_bytes());
-        })
-    }),
-    in_data("a_variant_that_is_none", "has no variant 3", |peer, stream| {
-        worse(peer, stream, |thing| thing.put(at::SHAPE, &[3]))
-    }),
+    in_data(
+        "a_char_that_is_none",
+        "0xd800 is no char",
+        |peer, stream| {
+            worse(peer, stream, |thing| {
+                thing.put(at::OTHER + at::LETTER, &0xd800_u32.to_le_bytes());
+            })
+        },
+    ),
+    in_data(
+        "a_variant_that_is_none",
+        "has no variant 3",
+        |peer, stream| worse(peer, stream, |thing| thing.put(at::SHAPE, &[3])),
+    ),
     in_data(
         "an_option_of_neither_kind",
         "says neither None nor Some",
@@ -333,9 +356,15 @@ pub(crate) const LIES: &[NativeLie] = &[
     in_data("a_zero_that_must_not_be", "is zero", |peer, stream| {
         worse(peer, stream, |thing| thing.put(at::COUNT, &[0; 4]))
     }),
-    in_data("a_root_of_garbage", "leads out of the scope", |peer, stream| {
-        worse(peer, stream, |thing| thing.root = [0x5a5a_5a5a_5a5a_5a58; 4])
-    }),
+    in_data(
+        "a_root_of_garbage",
+        "leads out of the scope",
+        |peer, stream| {
+            worse(peer, stream, |thing| {
+                thing.root = [0x5a5a_5a5a_5a5a_5a58; 4]
+            })
+        },
+    ),
     in_data("a_root_of_nothing", "is null", |peer, stream| {
         worse(peer, stream, |thing| thing.root = [0; 4])
     }),
@@ -392,6 +421,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     ),
     NativeLie {
+        in_place: false,
         name: "a_root_that_is_too_short",
         told_by: BOTH,
         noticed_as: "bytes came where a value has 64",
@@ -399,6 +429,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         tell: |peer, stream| ahead(peer, stream, &root(&[], &[1; 56]), Message::AHEAD),
     },
     NativeLie {
+        in_place: false,
         name: "a_root_of_no_bytes",
         told_by: BOTH,
         noticed_as: "0 bytes came where a value has 64",
@@ -406,6 +437,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         tell: |peer, stream| ahead(peer, stream, &root(&[], &[]), Message::AHEAD),
     },
     NativeLie {
+        in_place: false,
         name: "a_root_in_a_message_too_small_for_it",
         told_by: BOTH,
         noticed_as: "32 bytes came where a value has 64",
@@ -601,6 +633,35 @@ pub(crate) const LIES: &[NativeLie] = &[
             peer.send_control(Control::Retire { page: PAGE })
         },
     ),
+    NativeLie {
+        in_place: true,
+        name: "a_segment_given_back_that_is_read",
+        told_by: BOTH,
+        noticed_as: "was given back while it is in use here",
+        during: "draw, held",
+        tell: |peer, stream| {
+            let laid = forge(peer, |_| {})?;
+            match peer.side() {
+                Side::Server => {
+                    pass(peer, stream, laid)?;
+                    // It has read the reply by the time it makes the next call.
+                    take_call(peer)?;
+                }
+                Side::Client => {
+                    let stream = StreamId { index: 1, call: 1 };
+                    let (kind, mut call) = message(Side::Client, "keep", stream);
+                    call.inline = laid.root;
+                    call.page = laid.page;
+                    call.bytes = laid.bytes;
+                    peer.send_message(kind, &call)?;
+                    peer.take_until(
+                        |frame| matches!(frame, Frame::Reply(reply) if reply.has(Message::KEPT)),
+                    )?;
+                }
+            }
+            peer.send_control(Control::Retire { page: 0 })
+        },
+    },
     in_frames(
         "a_release_of_what_is_not_held",
         BOTH,
@@ -614,6 +675,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         |peer, _| release(peer, u32::MAX),
     ),
     NativeLie {
+        in_place: false,
         name: "a_release_of_the_scope_of_a_call_not_yet_answered",
         told_by: SERVER,
         noticed_as: "which it does not hold",
@@ -745,10 +807,11 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     ),
     NativeLie {
+        in_place: false,
         name: "items_beyond_the_window",
         told_by: BOTH,
         noticed_as: "more items than were asked for",
-        during: "scatter",
+        during: "scatter, unread",
         tell: |peer, stream| items(peer, stream, WINDOW_ITEMS + 1),
     },
     in_frames(
@@ -807,13 +870,17 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     ),
     NativeLie {
+        in_place: false,
         name: "a_message_without_the_root_ahead_of_it",
         told_by: BOTH,
         noticed_as: "do not follow each other",
         during: "turn",
-        tell: |peer, stream| worse_message(peer, stream, |draft| draft.with_flags(|_| Message::AHEAD)),
+        tell: |peer, stream| {
+            worse_message(peer, stream, |draft| draft.with_flags(|_| Message::AHEAD))
+        },
     },
     NativeLie {
+        in_place: false,
         name: "a_root_ahead_of_a_message_that_has_one",
         told_by: BOTH,
         noticed_as: "do not follow each other",
@@ -821,6 +888,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         tell: |peer, stream| ahead(peer, stream, &root(&[], &[1; 64]), 0),
     },
     NativeLie {
+        in_place: false,
         name: "two_roots_ahead_of_a_message",
         told_by: BOTH,
         noticed_as: "do not follow each other",
@@ -832,6 +900,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     },
     NativeLie {
+        in_place: false,
         name: "a_root_ahead_of_another_message",
         told_by: BOTH,
         noticed_as: "do not follow each other",
@@ -843,6 +912,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     },
     NativeLie {
+        in_place: false,
         name: "parts_with_trailers",
         told_by: BOTH,
         noticed_as: "parts of another kind",
@@ -857,6 +927,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     },
     NativeLie {
+        in_place: false,
         name: "parts_without_metadata",
         told_by: BOTH,
         noticed_as: "parts of another kind",
@@ -870,6 +941,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     },
     NativeLie {
+        in_place: false,
         name: "a_root_behind_the_data_area",
         told_by: BOTH,
         noticed_as: "payload of 128 bytes",
@@ -884,6 +956,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     },
     NativeLie {
+        in_place: false,
         name: "a_root_longer_than_a_piece",
         told_by: BOTH,
         noticed_as: "payload of ",
@@ -899,6 +972,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         },
     },
     NativeLie {
+        in_place: false,
         name: "metadata_that_cannot_be_read",
         told_by: BOTH,
         noticed_as: "unknown tag 120",
@@ -906,6 +980,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         tell: |peer, stream| ahead(peer, stream, &root(&[120], &[1; 64]), Message::AHEAD),
     },
     NativeLie {
+        in_place: false,
         name: "metadata_that_ends_inside_a_field",
         told_by: BOTH,
         noticed_as: "ends inside a field",
@@ -946,6 +1021,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         |peer, stream| worse_message(peer, stream, |draft| draft.with_word(2, |_| 1 << 32)),
     ),
     NativeLie {
+        in_place: false,
         name: "an_error_that_is_too_short",
         told_by: SERVER,
         noticed_as: "32 bytes came where a value has 48",
@@ -953,6 +1029,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         tell: |peer, stream| returned(peer, stream),
     },
     NativeLie {
+        in_place: false,
         name: "an_error_of_a_method_that_returns_none",
         told_by: SERVER,
         noticed_as: "has no variant",
@@ -960,6 +1037,7 @@ pub(crate) const LIES: &[NativeLie] = &[
         tell: |peer, stream| returned(peer, stream),
     },
     NativeLie {
+        in_place: false,
         name: "a_call_kept_that_had_no_scope",
         told_by: SERVER,
         noticed_as: "which it does not hold",
@@ -1010,20 +1088,15 @@ pub(crate) const LIES: &[NativeLie] = &[
             Ok(())
         },
     ),
-    in_frames(
-        "a_doorbell_storm",
-        BOTH,
-        "with nothing sent",
-        |peer, _| {
-            // More than one cut-off needs, and an end in any case.
-            for _ in 0..1_000_000 {
-                if !peer.ring(1) {
-                    break;
-                }
+    in_frames("a_doorbell_storm", BOTH, "with nothing sent", |peer, _| {
+        // More than one cut-off needs, and an end in any case.
+        for _ in 0..1_000_000 {
+            if !peer.ring(1) {
+                break;
             }
-            Ok(())
-        },
-    ),
+        }
+        Ok(())
+    }),
 ];
 
 /// The error that the method returns, in the message.

@@ -9,6 +9,7 @@ mod lies;
 mod survey;
 
 pub use deed::NativeDeed;
+pub use forgery::forged;
 pub use house::{NativeServer, NativeSteady, call_on, channel_options, survey_client};
 pub use lie::NativeLie;
 pub use survey::{

@@ -2,7 +2,9 @@
 
 mod changing;
 mod floods;
+mod handshake;
 mod lying_client;
 mod lying_server;
 mod refused;
 mod scene;
+mod sealed;
