@@ -112,6 +112,9 @@ fn body(service: &Service, method: &Method) -> TokenStream {
     let after = method
         .has(ParamKind::is_replies)
         .then(|| quote!(::core::mem::drop(replies);));
+    // Once its call is answered, the caller may give the memory of the arguments
+    // back to the system; here, on the polling thread, that is noticed later.
+    let done = (method.runs != Runs::Polling).then(|| quote!(::core::mem::drop(args);));
     let reply = reply(method);
     // The handler's name keeps its own span, so that an error about a parameter
     // points at the method.
@@ -124,6 +127,7 @@ fn body(service: &Service, method: &Method) -> TokenStream {
         let (#(#binds,)*) = args.get();
         let value = #call(&self.service, #(#passed),*) #awaited;
         #after
+        #done
         #reply
     }
 }

@@ -3,6 +3,7 @@
 mod changing;
 mod floods;
 mod handshake;
+mod honest;
 mod lying_client;
 mod lying_server;
 mod refused;
