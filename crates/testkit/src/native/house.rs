@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nowire::{
-    CallError, Channel, ChannelOptions, ConnectOptions, HeapOptions, Keeping, Running, Server,
+    CallError, Channel, ChannelOptions, ConnectOptions, HeapOptions, Keeping, Running, SealFrom,
+    Server,
 };
 
 use super::survey::{SurveyClient, SurveyServer, Surveyor, amount, build};
@@ -18,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Small, so that a client that gives nothing back reaches its end.
 const QUOTA_BYTES: u64 = 16 << 20;
+
+/// Size from which clients seal what they build.
+const SEAL_FROM_BYTES: u32 = 64 << 10;
 
 /// Threads of a server's pool: few, so that a client that wastes them is noticed.
 const WORKERS: usize = 4;
@@ -46,6 +50,7 @@ impl NativeServer {
                 options.handshake_timeout = PATIENCE;
                 options.heap = Some(HeapOptions {
                     quota_bytes: QUOTA_BYTES,
+                    seal: SealFrom::Bytes(SEAL_FROM_BYTES),
                     ..HeapOptions::default()
                 });
             })

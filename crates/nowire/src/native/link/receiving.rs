@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
+use nowire_memory::heap::MAX_UNSEALED;
 use nowire_memory::socket;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
@@ -20,8 +21,10 @@ use crate::wait::{Wait, Window};
 
 /// Frames taken off the ring before anything else is looked after.
 const BATCH: usize = 64;
-/// Descriptors of segments that may have come before their frames.
-const DESCRIPTORS: usize = 64;
+/// Descriptors of segments that may have come before their frames were read. While
+/// this side is held up, a peer may make all the segments that wait to be sealed,
+/// and as many others as take it from nothing to the usual quota.
+const DESCRIPTORS: usize = 2 * MAX_UNSEALED;
 /// Doorbells without anything behind them before a peer is cut off.
 const EMPTY_RINGS: u32 = 4096;
 
