@@ -280,11 +280,6 @@ impl ReadMemory for OwnedSegment {
     fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
         self.mapping.readable().load_words(offset)
     }
-
-    #[inline]
-    fn prefetch(&self, offset: usize) {
-        self.mapping.readable().prefetch(offset);
-    }
 }
 
 impl WriteMemory for OwnedSegment {
@@ -322,10 +317,5 @@ impl ReadMemory for PeerSegment {
     #[inline]
     fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
         self.mapping.load_words(offset)
-    }
-
-    #[inline]
-    fn prefetch(&self, offset: usize) {
-        self.mapping.prefetch(offset);
     }
 }

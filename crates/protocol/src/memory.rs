@@ -36,11 +36,6 @@ pub trait ReadMemory {
     fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
         std::array::from_fn(|i| self.load(offset + i * 8, Ordering::Relaxed))
     }
-
-    /// Says that the cache line at `offset` will be read soon. Does nothing where
-    /// there is nothing to be done, also if the line is outside the segment.
-    #[inline]
-    fn prefetch(&self, _offset: usize) {}
 }
 
 /// Memory this side owns: nobody else can write it.
@@ -88,11 +83,6 @@ impl<M: Deref<Target: ReadMemory>> ReadMemory for M {
     #[inline]
     fn load_words<const N: usize>(&self, offset: usize) -> [u64; N] {
         (**self).load_words(offset)
-    }
-
-    #[inline]
-    fn prefetch(&self, offset: usize) {
-        (**self).prefetch(offset);
     }
 }
 

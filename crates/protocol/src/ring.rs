@@ -449,9 +449,6 @@ impl Consumer {
             }
             return Err(self.wrong_stamp(found, expected));
         }
-        // It comes while this frame is dealt with, if it is written already; if
-        // not, the line is here from the turn before and nothing is fetched.
-        peer.prefetch(self.geometry.slot_offset(self.taken + 1));
         let [a, b, c, d, e, f, g] = peer.load_words(at + 8);
         frame::read_slot(&[first, a, b, c, d, e, f, g], self.geometry).map(Some)
     }

@@ -69,20 +69,6 @@ impl Mapping {
             .map(|word| word.load(Ordering::Relaxed))
     }
 
-    /// Asks for the cache line at `offset`; nothing happens where there is none.
-    #[inline]
-    pub(crate) fn prefetch(&self, offset: usize) {
-        let line = self.base.as_ptr().wrapping_add(offset);
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch is a hint that never faults, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = line;
-    }
-
     #[inline]
     pub(crate) fn copy_out(&self, offset: usize, into: &mut [u8]) {
         let from = self.range(offset, into.len());
