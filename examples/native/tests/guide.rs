@@ -69,7 +69,7 @@ struct Shop {
 
 impl Pricing for Shop {
     fn quote(&self, order: &Order) -> u64 {
-        order.lines.iter().map(|line| price(line)).sum()
+        order.lines.iter().map(price).sum()
     }
 
     fn find<'r>(&self, id: u64, out: &'r Scope) -> Result<Order<'r>, Refusal> {
@@ -269,6 +269,51 @@ async fn wait() -> anyhow::Result<()> {
     Ok(())
 }
 
+mod readme {
+    use nowire::{Shared, Slice, Str};
+
+    #[derive(Shared)]
+    struct Order<'s> {
+        id: u64,
+        note: Str<'s>,
+        skus: Slice<'s, u32>,
+    }
+
+    #[nowire::service]
+    trait Pricing {
+        fn quote(&self, order: &Order) -> u64;
+    }
+
+    struct Shop;
+
+    impl Pricing for Shop {
+        fn quote(&self, order: &Order) -> u64 {
+            let cents: u64 = order.skus.iter().map(|sku| u64::from(*sku) * 100).sum();
+            cents + order.id + order.note.len() as u64
+        }
+    }
+
+    pub(super) fn serve() -> anyhow::Result<()> {
+        nowire::Server::builder()
+            .add(PricingServer::new(Shop))
+            .serve("pricing")?;
+        Ok(())
+    }
+
+    pub(super) fn call() -> anyhow::Result<()> {
+        let pricing = PricingClient::new(nowire::connect("pricing")?);
+        let scope = pricing.scope()?; // memory that the server can read
+        let order = scope.build(Order {
+            id: 7,
+            note: scope.str("a gift")?,
+            skus: scope.slice(&[2, 5, 5])?,
+        })?;
+        let cents = *pricing.quote(&order)?;
+        assert_eq!(cents, 1213);
+        Ok(())
+    }
+}
+
 fn guide() -> anyhow::Result<()> {
     let servers = [serve()?, serve_a_team()?, serve_with_settings()?];
     call()?;
@@ -276,7 +321,11 @@ fn guide() -> anyhow::Result<()> {
     circumstances()?;
     tokio::runtime::Runtime::new()?.block_on(wait())?;
     drop(servers);
-    Ok(())
+    std::thread::spawn(readme::serve);
+    while nowire::connect("pricing").is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    readme::call()
 }
 
 #[test]
