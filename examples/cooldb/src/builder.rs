@@ -9,8 +9,8 @@ pub trait Builder {
     type Json;
     /// A list that is being made.
     type List;
-    /// An object that is being made.
-    type Object;
+    /// An object that is being made of fields with such names.
+    type Object<'n>;
     /// Why a value cannot be made.
     type Error;
 
@@ -40,24 +40,16 @@ pub trait Builder {
     fn end_list(&self, list: Self::List) -> Result<Self::Json, Self::Error>;
 
     /// Begins an object of so many fields.
-    fn begin_object(&self, fields: usize) -> Self::Object;
+    fn begin_object<'n>(&self, fields: usize) -> Self::Object<'n>;
 
     /// Adds a field to an object. The names must come in ascending order.
-    ///
-    /// # Errors
-    /// If there is no room for it.
-    fn field(
-        &self,
-        object: &mut Self::Object,
-        name: &str,
-        value: Self::Json,
-    ) -> Result<(), Self::Error>;
+    fn field<'n>(&self, object: &mut Self::Object<'n>, name: &'n str, value: Self::Json);
 
     /// The object with the fields it was given.
     ///
     /// # Errors
     /// If there is no room for it.
-    fn end_object(&self, object: Self::Object) -> Result<Self::Json, Self::Error>;
+    fn end_object(&self, object: Self::Object<'_>) -> Result<Self::Json, Self::Error>;
 
     /// Makes the value that another representation holds. What lies deeper than
     /// [`DEPTH_LIMIT`] becomes `null`.
@@ -91,7 +83,7 @@ fn copy<B: Builder + ?Sized, D: Document>(
             let fields = from.fields();
             let mut object = builder.begin_object(fields.len());
             for (name, value) in fields {
-                builder.field(&mut object, name, copy(builder, value, depth - 1)?)?;
+                builder.field(&mut object, name, copy(builder, value, depth - 1)?);
             }
             builder.end_object(object)
         }

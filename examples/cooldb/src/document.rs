@@ -1,5 +1,6 @@
 //! Reading a JSON value wherever it lies and whatever holds it.
 
+use std::cell::Cell;
 use std::hash::Hasher;
 
 /// Deepest nesting that a document may have: a number alone is 0 deep, a list of
@@ -18,15 +19,21 @@ pub trait Document: Sized {
     /// this is no object.
     fn field(&self, name: &str) -> Option<&Self>;
 
+    /// The same, for who looks for a name in one object after the other: `place`
+    /// is where it was among the fields of the last, and is told where it is
+    /// among these, by representations that can make use of it.
+    #[inline]
+    fn field_near(&self, name: &str, place: &Cell<usize>) -> Option<&Self> {
+        let _ = place;
+        self.field(name)
+    }
+
     /// Names and values of an object; of anything else, none.
     fn fields(&self) -> impl ExactSizeIterator<Item = (&str, &Self)>;
 
     /// The value at a path, a list of names with dots between them. A name with a
     /// dot in it has no path.
     fn at(&self, path: &str) -> Option<&Self> {
-        if !path.contains('.') {
-            return self.field(path);
-        }
         path.split('.')
             .try_fold(self, |value, name| value.field(name))
     }

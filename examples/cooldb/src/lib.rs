@@ -31,6 +31,7 @@ pub mod document;
 pub mod grpc;
 pub mod native;
 pub mod nobench;
+mod path;
 pub mod plain;
 pub mod query;
 pub mod reader;

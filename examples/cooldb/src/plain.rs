@@ -77,7 +77,7 @@ pub struct Plain;
 impl Builder for Plain {
     type Json = Json;
     type List = Vec<Json>;
-    type Object = BTreeMap<String, Json>;
+    type Object<'n> = BTreeMap<String, Json>;
     type Error = Infallible;
 
     fn null(&self) -> Json {
@@ -108,18 +108,12 @@ impl Builder for Plain {
         Ok(Json::List(list))
     }
 
-    fn begin_object(&self, _fields: usize) -> BTreeMap<String, Json> {
+    fn begin_object<'n>(&self, _fields: usize) -> Self::Object<'n> {
         BTreeMap::new()
     }
 
-    fn field(
-        &self,
-        object: &mut BTreeMap<String, Json>,
-        name: &str,
-        value: Json,
-    ) -> Result<(), Infallible> {
+    fn field<'n>(&self, object: &mut Self::Object<'n>, name: &'n str, value: Json) {
         object.insert(name.to_owned(), value);
-        Ok(())
     }
 
     fn end_object(&self, object: BTreeMap<String, Json>) -> Result<Json, Infallible> {

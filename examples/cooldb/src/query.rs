@@ -96,17 +96,9 @@ pub enum Key<'a> {
     },
 }
 
-impl Filter<'_> {
-    /// Whether this document is meant.
-    pub fn matches(&self, document: &impl Document) -> bool {
-        document
-            .at(&self.path)
-            .is_some_and(|value| self.condition.holds_for(value))
-    }
-}
-
 impl Condition<'_> {
-    fn holds_for<D: Document>(&self, value: &D) -> bool {
+    /// Whether a value is so.
+    pub fn holds_for<D: Document>(&self, value: &D) -> bool {
         match (self, value.view()) {
             (Self::Equal(Scalar::Null), View::Null) => true,
             (Self::Equal(Scalar::Bool(wanted)), View::Bool(found)) => *wanted == found,

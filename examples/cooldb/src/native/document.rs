@@ -1,3 +1,6 @@
+use std::cell::Cell;
+use std::ops::Bound::{Excluded, Unbounded};
+
 use nowire::{Kept, Map, Scope, ScopeError, Shared, Slice, Str};
 
 use crate::builder::Builder;
@@ -43,6 +46,23 @@ impl Document for Json<'_> {
         }
     }
 
+    #[inline]
+    fn field_near(&self, name: &str, place: &Cell<usize>) -> Option<&Self> {
+        let Self::Object(fields) = self else {
+            return None;
+        };
+        let value_at = |place| {
+            let (found, value) = fields.iter().nth(place)?;
+            (**found == *name).then_some(value)
+        };
+        value_at(place.get()).or_else(|| {
+            let before = fields.range::<str, _>((Unbounded, Excluded(name)));
+            let value = value_at(before.len())?;
+            place.set(before.len());
+            Some(value)
+        })
+    }
+
     fn fields(&self) -> impl ExactSizeIterator<Item = (&str, &Self)> {
         let none = const { &Map::empty() };
         let fields = match self {
@@ -64,7 +84,7 @@ impl Batch for Kept<Slice<'static, Json<'static>>> {
 }
 
 /// Documents in a scope of this process.
-impl<'s> Batch for &'s [Json<'s>] {
+impl<'s> Batch for Vec<Json<'s>> {
     type Document<'a>
         = Json<'s>
     where
@@ -82,7 +102,7 @@ pub struct InScope<'s>(pub &'s Scope);
 impl<'s> Builder for InScope<'s> {
     type Json = Json<'s>;
     type List = Vec<Json<'s>>;
-    type Object = Vec<(Str<'s>, Json<'s>)>;
+    type Object<'n> = Vec<(&'n str, Json<'s>)>;
     type Error = ScopeError;
 
     #[inline]
@@ -121,23 +141,23 @@ impl<'s> Builder for InScope<'s> {
     }
 
     #[inline]
-    fn begin_object(&self, fields: usize) -> Self::Object {
+    fn begin_object<'n>(&self, fields: usize) -> Self::Object<'n> {
         Vec::with_capacity(fields)
     }
 
     #[inline]
-    fn field(
-        &self,
-        object: &mut Self::Object,
-        name: &str,
-        value: Json<'s>,
-    ) -> Result<(), ScopeError> {
-        object.push((self.0.str(name)?, value));
-        Ok(())
+    fn field<'n>(&self, object: &mut Self::Object<'n>, name: &'n str, value: Json<'s>) {
+        object.push((name, value));
     }
 
     #[inline]
-    fn end_object(&self, object: Self::Object) -> Result<Json<'s>, ScopeError> {
-        self.0.map(object).map(Json::Object)
+    fn end_object(&self, object: Self::Object<'_>) -> Result<Json<'s>, ScopeError> {
+        // All names first: who looks for one finds them on a few cache lines,
+        // and the fields on those that follow.
+        let named = object
+            .into_iter()
+            .map(|(name, value)| Ok((self.0.str(name)?, value)))
+            .collect::<Result<Vec<_>, ScopeError>>()?;
+        self.0.map(named).map(Json::Object)
     }
 }

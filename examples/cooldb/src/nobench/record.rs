@@ -54,26 +54,26 @@ impl Record {
     pub fn build<B: Builder>(&self, builder: &B) -> Result<B::Json, B::Error> {
         let number = |number: u32| builder.number(f64::from(number));
         let mut document = builder.begin_object(FIELDS);
-        let mut field = |name: &str, value| builder.field(&mut document, name, value);
-        field("bool", builder.bool(self.flag))?;
-        field("dyn1", self.mostly_number.build(builder)?)?;
-        field("dyn2", self.anything.build(builder)?)?;
+        let mut field = |name, value| builder.field(&mut document, name, value);
+        field("bool", builder.bool(self.flag));
+        field("dyn1", self.mostly_number.build(builder)?);
+        field("dyn2", self.anything.build(builder)?);
         let mut words = builder.begin_list(self.words.len());
         for word in &self.words {
             builder.item(&mut words, builder.text(word)?);
         }
-        field("nested_arr", builder.end_list(words)?)?;
+        field("nested_arr", builder.end_list(words)?);
         let mut nested = builder.begin_object(2);
-        builder.field(&mut nested, "num", number(self.nested_number))?;
-        builder.field(&mut nested, "str", builder.text(&self.nested_text)?)?;
-        field("nested_obj", builder.end_object(nested)?)?;
-        field("num", number(self.number))?;
+        builder.field(&mut nested, "num", number(self.nested_number));
+        builder.field(&mut nested, "str", builder.text(&self.nested_text)?);
+        field("nested_obj", builder.end_object(nested)?);
+        field("num", number(self.number));
         for (place, value) in (0..).zip(&self.sparse) {
-            field(sparse_name(self.cluster * 10 + place), builder.text(value)?)?;
+            field(sparse_name(self.cluster * 10 + place), builder.text(value)?);
         }
-        field("str1", builder.text(&self.own_text)?)?;
-        field("str2", builder.text(&self.shared_text)?)?;
-        field("thousandth", number(self.number % 1000))?;
+        field("str1", builder.text(&self.own_text)?);
+        field("str2", builder.text(&self.shared_text)?);
+        field("thousandth", number(self.number % 1000));
         builder.end_object(document)
     }
 }
@@ -88,7 +88,7 @@ impl Dynamic {
             Self::Object(number) => {
                 let mut object = builder.begin_object(1);
                 let number = builder.number(f64::from(*number));
-                builder.field(&mut object, "num", number)?;
+                builder.field(&mut object, "num", number);
                 builder.end_object(object)?
             }
         })

@@ -4,6 +4,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::document::Document;
+use crate::path::Path;
 
 /// Finds documents by the text at a path. It holds hashes, not texts: who asks
 /// looks at the documents themselves.
@@ -37,11 +38,9 @@ impl EqualityIndex {
 
     /// Adds documents whose ids begin with `first`.
     pub(crate) fn add<D: Document>(&mut self, first: u32, documents: &[D]) {
+        let path = Path::new(&self.path);
         for (id, document) in (first..).zip(documents) {
-            if let Some(text) = document
-                .at(&self.path)
-                .and_then(|value| value.view().text())
-            {
+            if let Some(text) = path.find(document).and_then(|value| value.view().text()) {
                 let hash = self.hasher.hash_one(text);
                 self.entries
                     .insert_unique(hash, Entry { hash, id }, |entry| entry.hash);

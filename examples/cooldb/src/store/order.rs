@@ -1,4 +1,5 @@
 use crate::document::Document;
+use crate::path::Path;
 
 /// Finds documents by the number at a path.
 ///
@@ -31,10 +32,9 @@ impl OrderIndex {
     /// Adds documents whose ids begin with `first`.
     pub(crate) fn add<D: Document>(&mut self, first: u32, documents: &[D]) {
         let mut run = Vec::with_capacity(documents.len());
+        let path = Path::new(&self.path);
         for (id, document) in (first..).zip(documents) {
-            let number = document
-                .at(&self.path)
-                .and_then(|value| value.view().number());
+            let number = path.find(document).and_then(|value| value.view().number());
             // No range has what is not a number in it.
             if let Some(number) = number.filter(|number| !number.is_nan()) {
                 run.push((without_sign_of_zero(number), id));

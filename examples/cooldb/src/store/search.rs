@@ -1,6 +1,7 @@
 use smallvec::SmallVec;
 
 use crate::document::Document;
+use crate::path::Path;
 use crate::query::{Condition, Filter, Query, Scalar, Select};
 use crate::store::Store;
 use crate::store::batch::Batch;
@@ -66,8 +67,9 @@ pub(super) fn search<'a, B: Batch>(
     let filter = query.filter.as_ref();
     if let Select::CountBy(path) = &query.select {
         let mut count = Count::new();
+        let path = Path::new(path);
         for (_, document) in found(store, filter, Some(0)) {
-            if let Some(value) = document.at(path) {
+            if let Some(value) = path.find(document) {
                 count.add(value);
             }
         }
@@ -77,9 +79,9 @@ pub(super) fn search<'a, B: Batch>(
         Some(after) => after.checked_add(1),
         None => Some(0),
     };
-    let found = found(store, filter, from);
-    let rows = found.filter_map(|(id, document)| {
-        let columns = columns(store, &query.select, document)?;
+    let columns = Columns::of(&query.select);
+    let rows = found(store, filter, from).filter_map(move |(id, document)| {
+        let columns = columns.take(store, document)?;
         Some(Row { id, columns })
     });
     Found::Rows(Rows {
@@ -89,26 +91,49 @@ pub(super) fn search<'a, B: Batch>(
     })
 }
 
-fn columns<'a, B: Batch>(
-    store: &'a Store<B>,
-    select: &Select<'_>,
-    document: &'a B::Document<'a>,
-) -> Option<SmallVec<[Option<&'a B::Document<'a>>; 4]>> {
-    let mut columns = SmallVec::new();
-    match select {
-        Select::Documents | Select::CountBy(_) => columns.push(Some(document)),
-        Select::Fields(paths) => columns.extend(paths.iter().map(|path| document.at(path))),
-        Select::Join { from, to } => {
-            let text = document.at(from)?.view().text()?;
-            columns.push(Some(document));
-            let partners = store.ids_with(to, text);
-            columns.extend(partners.map(|id| store.document(id)));
-            if columns.len() == 1 {
-                return None;
+/// What is to be said of each document.
+enum Columns<'q> {
+    Whole,
+    Fields(Vec<Path<'q>>),
+    Join { from: Path<'q>, to: &'q str },
+}
+
+impl<'q> Columns<'q> {
+    fn of(select: &'q Select<'_>) -> Self {
+        match select {
+            Select::Documents | Select::CountBy(_) => Self::Whole,
+            Select::Fields(paths) => {
+                Self::Fields(paths.iter().map(|path| Path::new(path)).collect())
             }
+            Select::Join { from, to } => Self::Join {
+                from: Path::new(from),
+                to,
+            },
         }
     }
-    Some(columns)
+
+    /// The columns of a document; none if it has no row.
+    fn take<'a, B: Batch>(
+        &self,
+        store: &'a Store<B>,
+        document: &'a B::Document<'a>,
+    ) -> Option<SmallVec<[Option<&'a B::Document<'a>>; 4]>> {
+        let mut columns = SmallVec::new();
+        match self {
+            Self::Whole => columns.push(Some(document)),
+            Self::Fields(paths) => columns.extend(paths.iter().map(|path| path.find(document))),
+            Self::Join { from, to } => {
+                let text = from.find(document)?.view().text()?;
+                columns.push(Some(document));
+                let partners = store.ids_with(to, text);
+                columns.extend(partners.map(|id| store.document(id)));
+                if columns.len() == 1 {
+                    return None;
+                }
+            }
+        }
+        Some(columns)
+    }
 }
 
 /// The documents from an id on that a filter means, in ascending order of their
@@ -127,10 +152,17 @@ fn found<'a, B: Batch>(
             None => Ids::All(from..store.len()),
         },
     );
+    let filter = filter.map(|filter| (Path::new(&filter.path), &filter.condition));
+    let is_meant = move |document: &B::Document<'a>| {
+        filter.as_ref().is_none_or(|(path, condition)| {
+            path.find(document)
+                .is_some_and(|value| condition.holds_for(value))
+        })
+    };
     ids.into_iter()
         .flatten()
         .filter_map(|id| Some((id, store.document(id)?)))
-        .filter(move |(_, document)| filter.is_none_or(|filter| filter.matches(*document)))
+        .filter(move |(_, document)| is_meant(document))
 }
 
 /// Ascending ids, all that a filter means among them, if an index has them.
@@ -178,8 +210,9 @@ impl<B: Batch> Store<B> {
             None => all = 0..self.len(),
         }
         candidates.sort_unstable();
+        let path = Path::new(path);
         candidates.into_iter().chain(all).filter(move |&id| {
-            let value = self.document(id).and_then(|document| document.at(path));
+            let value = self.document(id).and_then(|document| path.find(document));
             value.is_some_and(|value| value.view().text() == Some(text))
         })
     }

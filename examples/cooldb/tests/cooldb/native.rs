@@ -136,3 +136,24 @@ async fn a_batch_may_be_much_larger_than_was_guessed() {
     assert!(client.get(&Key::Id(300), &mut found).await.is_err());
     assert_eq!(client.get(&Key::Id(7), &mut found).await.unwrap(), Some(7));
 }
+
+#[tokio::test]
+async fn a_document_that_is_too_deep_is_named() {
+    let house = House::build(Keeping::Trust);
+    let client = CoolDbClient::new(house.channel(Keeping::Trust).await);
+    let scope = client.scope().unwrap();
+    let builder = InScope(&scope);
+    let mut inner = Json::Null;
+    for _ in 0..500 {
+        inner = Json::List(scope.slice_of([inner]).unwrap());
+    }
+    let mut object = builder.begin_object(1);
+    builder.field(&mut object, "deep", inner);
+    let document = builder.end_object(object).unwrap();
+    let batch = scope.slice_of([document]).unwrap();
+    let refused = client.insert(scope.build(batch).unwrap()).unwrap_err();
+    let nowire::CallError::Returned(reason) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(reason, Refused::TooDeep { index: 0 });
+}

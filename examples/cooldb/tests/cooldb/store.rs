@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answers;
+use nowire::Scope;
 use nowire_cooldb::builder::Builder;
 use nowire_cooldb::document::{DEPTH_LIMIT, Document, View};
 use nowire_cooldb::grpc::Messages;
+use nowire_cooldb::native::InScope;
 use nowire_cooldb::nobench::{Collection, INDEXES, Question, Record};
 use nowire_cooldb::plain::{Json, Plain};
 use nowire_cooldb::query::{Condition, Filter, Key, Query, Scalar, Select};
@@ -20,10 +22,12 @@ fn collection() -> Collection {
 }
 
 /// A store of the collection's documents, in batches.
-fn filled<B: Builder<Json: 'static>>(builder: &B, indexes: Indexes<'_>) -> Store<Vec<B::Json>>
+fn filled<B: Builder<Error: std::fmt::Debug>>(
+    builder: &B,
+    indexes: Indexes<'_>,
+) -> Store<Vec<B::Json>>
 where
     Vec<B::Json>: Batch,
-    B::Error: std::fmt::Debug,
 {
     let mut store = Store::new(indexes);
     for start in (0..DOCUMENTS).step_by(BATCH as usize) {
@@ -71,11 +75,14 @@ fn found(query: &Query<'_>) -> Vec<u32> {
 fn every_representation_gives_the_same_answers() {
     let plain = filled(&Plain, INDEXES);
     let messages = filled(&Messages, INDEXES);
+    let scope = Scope::private(16 << 20);
+    let native = filled(&InScope(&scope), INDEXES);
     for question in Question::ALL {
         for number in 0..5 {
             let query = question.query(&collection(), number);
             let expected = answer(&plain, &query);
             assert_eq!(answer(&messages, &query), expected, "{question} {number}");
+            assert_eq!(answer(&native, &query), expected, "{question} {number}");
         }
     }
 }
@@ -354,4 +361,56 @@ fn dynamic_fields_change_their_type() {
     };
     assert_eq!(kinds("dyn1"), ["number", "text"]);
     assert_eq!(kinds("dyn2"), ["bool", "null", "number", "object", "text"]);
+}
+
+#[test]
+fn a_field_is_found_wherever_it_is_among_others() {
+    let shapes: [&[&str]; 5] = [
+        &["a", "num", "z"],
+        &["num"],
+        &["a", "b", "c", "num"],
+        &["a", "z"],
+        &["num", "o", "p"],
+    ];
+    let scope = Scope::private(1 << 20);
+    let mut native = Store::new(INDEXES);
+    let mut plain = Store::new(INDEXES);
+    let documents = || (0..50).map(|id| (id, shapes[id * 7 % 5]));
+    native
+        .insert(
+            documents()
+                .map(|it| object(&InScope(&scope), it))
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
+    plain
+        .insert(documents().map(|it| object(&Plain, it)).collect::<Vec<_>>())
+        .unwrap();
+    let everything = Query {
+        select: Select::Fields(vec!["num".into(), "z".into()]),
+        filter: None,
+        after_id: None,
+        limit: u32::MAX,
+    };
+    let range = Condition::Between {
+        low: 10.0,
+        high: 20.0,
+    };
+    for query in [everything, find("num", range)] {
+        let found = answer(&native, &query);
+        assert!(!found.rows.is_empty());
+        assert_eq!(found, answer(&plain, &query));
+    }
+}
+
+/// An object in which every field of a shape has the same number.
+fn object<B: Builder<Error: std::fmt::Debug>>(
+    builder: &B,
+    (number, shape): (usize, &[&str]),
+) -> B::Json {
+    let mut object = builder.begin_object(shape.len());
+    for name in shape {
+        builder.field(&mut object, name, builder.number(number as f64));
+    }
+    builder.end_object(object).unwrap()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use nowire::{Channel, ChannelOptions, Keeping};
+use nowire::{Channel, ChannelOptions, HeapOptions, Keeping};
 use nowire_bench_harness::machine::{self, Cores};
 use nowire_bench_harness::process::Usage;
 use nowire_cooldb::client::Client;
@@ -102,6 +102,11 @@ impl Turn<'_> {
             ..ChannelOptions::default()
         };
         options.connect.runtime_dir = Some(dir.to_owned());
+        options.connect.heap = Some(HeapOptions {
+            window_bytes: serve::SHARED_LIMIT_BYTES,
+            quota_bytes: serve::SHARED_LIMIT_BYTES,
+            ..HeapOptions::default()
+        });
         let channel = Channel::connect(address, options).await?;
         self.measure(NativeClient::new(channel)?).await
     }

@@ -20,6 +20,10 @@ use crate::args::{Carrier, ServeArgs};
 /// What a server that shared memory leads to is called.
 const NAME: &str = "nowire:cooldb";
 
+/// Most shared memory that documents may take: 16 GiB, about two thousand bytes
+/// each. Only what is used is there.
+pub(crate) const SHARED_LIMIT_BYTES: u64 = 16 << 30;
+
 /// Serves until the program that started this process goes away.
 pub(crate) fn main(args: &ServeArgs) -> Result<()> {
     if let Some(core) = args.core {
@@ -61,6 +65,7 @@ fn native(dir: &Path, keeping: Keeping) -> Result<()> {
     let _running = nowire::Server::builder()
         .keeping(keeping)
         .runtime_dir(dir)
+        .options(|options| options.max_shared_bytes = SHARED_LIMIT_BYTES as usize)
         .add(native::Service::new(INDEXES))
         .start(NAME)?;
     ready(NAME)?;
