@@ -16,7 +16,7 @@ use super::call::{RETURNED, with_buffers};
 use super::call_error::{CallError, Code};
 use super::calls::{Came, Place, Ticket};
 use super::channel::{Channel, ScopeUnavailable};
-use super::client::{self, Failed};
+use super::client::{self, Failed, Queued};
 use super::exchange::Exchange;
 use super::outgoing::Outgoing;
 use super::pending::Pending;
@@ -139,7 +139,7 @@ impl Bound {
         }
         let link = &self.shared().link;
         let release = (came.bytes > 0).then(|| Release::new(Arc::clone(self.shared()), came.page));
-        let taken = with_buffers(|buffers| {
+        let taken = with_buffers::<R, _>(|buffers| {
             link.peer_heap().take::<R>(
                 came.arrived.root.words(),
                 came.page,
@@ -261,7 +261,11 @@ impl Bound {
         let shared = self.shared();
         let mut run = outgoing.run.clone();
         let sent = outgoing.sent();
-        let ticket = poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut run, cx)).await?;
+        let mut queued = Queued::new(shared);
+        let ticket = poll_fn(|cx| {
+            shared.poll_open(outgoing.message, &sent, &mut run, &mut queued, cx)
+        });
+        let ticket = ticket.await?;
         let open = OpenCall {
             shared,
             ticket: Some(ticket),

@@ -21,8 +21,13 @@ thread_local! {
     static BUFFERS: RefCell<CheckBuffers> = RefCell::default();
 }
 
-/// Lends what checks work with.
-pub(crate) fn with_buffers<T>(work: impl FnOnce(&mut CheckBuffers) -> T) -> T {
+/// Lends what the check of a `T` works with.
+#[inline]
+pub(crate) fn with_buffers<T: Shared, R>(work: impl FnOnce(&mut CheckBuffers) -> R) -> R {
+    if !T::POINTERS {
+        // Nothing is put into them.
+        return work(&mut CheckBuffers::default());
+    }
     BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
         Ok(mut buffers) => work(&mut buffers),
         Err(_) => work(&mut CheckBuffers::default()),
@@ -102,7 +107,7 @@ impl Call {
     #[inline]
     pub fn take<A: Shared>(&mut self) -> Option<Taken<A>> {
         let link = &self.cx.link.link;
-        let taken = with_buffers(|buffers| {
+        let taken = with_buffers::<A, _>(|buffers| {
             link.peer_heap().take::<A>(
                 self.root.words(),
                 self.page,

@@ -196,7 +196,7 @@ impl<T: Shared> Requests<T> {
 
     fn check(&self, came: &Came) -> Option<Request<T>> {
         let link = &self.link.link;
-        let taken = with_buffers(|buffers| {
+        let taken = with_buffers::<T, _>(|buffers| {
             link.peer_heap().take::<T>(
                 came.arrived.root.words(),
                 came.page,
