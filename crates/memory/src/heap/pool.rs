@@ -50,6 +50,7 @@ impl Pool {
         };
         Some(Pooled {
             buffer: Some(buffer),
+            copied_bytes: 0,
             pool: Arc::clone(self),
         })
     }
@@ -75,6 +76,7 @@ impl Pool {
 #[derive(Debug)]
 pub(super) struct Pooled {
     buffer: Option<Private>,
+    copied_bytes: usize,
     pool: Arc<Pool>,
 }
 
@@ -87,6 +89,12 @@ impl Pooled {
     pub(super) fn copy_part(&mut self, part: &Part, offset: usize, bytes: usize) {
         let buffer = self.buffer.as_mut().expect("kept until dropped");
         buffer.copy_part(part, offset, bytes);
+        self.copied_bytes = bytes;
+    }
+
+    /// How many bytes were copied to its start last.
+    pub(super) fn copied_bytes(&self) -> usize {
+        self.copied_bytes
     }
 }
 

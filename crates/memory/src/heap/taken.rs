@@ -11,6 +11,7 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
+use std::slice;
 use std::sync::Arc;
 
 use super::peer::Segment;
@@ -32,7 +33,6 @@ pub(super) enum Kept {
     Nothing,
     #[expect(dead_code, reason = "kept for its mapping")]
     Segment(Arc<Segment>),
-    #[expect(dead_code, reason = "kept for its bytes")]
     Copy(Arc<Pooled>),
 }
 
@@ -54,6 +54,18 @@ impl<T: Shared> Taken<T> {
     #[inline]
     pub fn in_place(&self) -> bool {
         matches!(self.kept, Kept::Segment(_))
+    }
+
+    /// The copy that was checked, if one was made, with its pointers as they are
+    /// here: for those who check it once more.
+    #[doc(hidden)]
+    pub fn copied_bytes(&self) -> Option<&[u8]> {
+        let Kept::Copy(copy) = &self.kept else {
+            return None;
+        };
+        let base = copy.base().as_ptr();
+        // SAFETY: so many bytes were copied there, and nobody changes them (rule 1).
+        Some(unsafe { slice::from_raw_parts(base, copy.copied_bytes()) })
     }
 
     /// What `project` picks of the value, to be held by itself. It keeps all that
