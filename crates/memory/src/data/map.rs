@@ -35,14 +35,17 @@ impl Scope {
             .into_iter()
             .map(|(key, value)| Entry { key, value })
             .collect();
-        entries.sort_by(|a, b| a.key.cmp(&b.key));
-        entries.dedup_by(|later, earlier| {
-            let equal = later.key == earlier.key;
-            if equal {
-                mem::swap(later, earlier);
-            }
-            equal
-        });
+        // Keys mostly come in their order already.
+        if !entries.is_sorted_by(|a, b| a.key < b.key) {
+            entries.sort_by(|a, b| a.key.cmp(&b.key));
+            entries.dedup_by(|later, earlier| {
+                let equal = later.key == earlier.key;
+                if equal {
+                    mem::swap(later, earlier);
+                }
+                equal
+            });
+        }
         Ok(Map {
             entries: self.slice_of(entries)?,
         })
