@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::thread::Thread;
 
@@ -63,13 +63,17 @@ impl Waiter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u32);
 
+/// Who stands in the queue for a call that may be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn(u64);
+
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     /// Something that comes for a call.
     Call(Ticket),
     /// That another call may be begun.
-    Vacancy,
+    Vacancy(Turn),
 }
 
 #[derive(Debug, Default)]
@@ -99,7 +103,8 @@ pub(crate) struct Calls {
     slips: Vec<Slip>,
     free_slips: Vec<u32>,
     limit: u32,
-    vacancies: VecDeque<Waiter>,
+    vacancies: VecDeque<(Turn, Waiter)>,
+    turns: u64,
     pub(crate) going_away: bool,
 }
 
@@ -108,6 +113,8 @@ pub(crate) struct Calls {
 pub(crate) struct Waiting {
     pub(crate) threads: AtomicUsize,
     pub(crate) tasks: AtomicUsize,
+    /// A watcher was to read and could not, as somebody else did.
+    pub(crate) missed: AtomicBool,
 }
 
 impl Waiting {
@@ -136,6 +143,7 @@ impl Calls {
             free_slips: Vec::new(),
             limit,
             vacancies: VecDeque::new(),
+            turns: 0,
             going_away: false,
         }
     }
@@ -196,7 +204,7 @@ impl Calls {
             delivered.run = wire.run.take();
             let ticket = wire.ticket.take();
             self.free_wires.push(stream.index);
-            delivered.vacancy = self.vacancies.pop_front();
+            delivered.vacancy = self.next_in_queue();
             ticket
         };
         let came = Came::new(message, arrived);
@@ -315,19 +323,41 @@ impl Calls {
     pub(crate) fn register(&mut self, place: Place, waiter: Waiter) {
         match place {
             Place::Call(ticket) => self.slips[ticket.0 as usize].waiter = Some(waiter),
-            Place::Vacancy => self.vacancies.push_back(waiter),
+            Place::Vacancy(turn) => match self.vacancies.iter_mut().find(|(t, _)| *t == turn) {
+                Some((_, before)) => *before = waiter,
+                None => self.vacancies.push_back((turn, waiter)),
+            },
         }
+    }
+
+    /// A place in the queue for a call that may be begun.
+    pub(crate) fn turn(&mut self) -> Turn {
+        self.turns += 1;
+        Turn(self.turns)
+    }
+
+    /// Leaves the queue, with or without a call begun. Who was called up and
+    /// begins none lets the next one go: that is to be woken.
+    pub(crate) fn leave_queue(&mut self, turn: Turn, has_begun: bool) -> Option<Waiter> {
+        let before = self.vacancies.len();
+        self.vacancies.retain(|(t, _)| *t != turn);
+        let was_called_up = self.vacancies.len() == before;
+        if was_called_up && !has_begun {
+            self.next_in_queue()
+        } else {
+            None
+        }
+    }
+
+    fn next_in_queue(&mut self) -> Option<Waiter> {
+        self.vacancies.pop_front().map(|(_, waiter)| waiter)
     }
 
     /// Forgets the thread that no longer waits.
     pub(crate) fn unregister(&mut self, place: Place) {
         match place {
             Place::Call(ticket) => self.slips[ticket.0 as usize].waiter = None,
-            Place::Vacancy => {
-                let me = std::thread::current().id();
-                self.vacancies
-                    .retain(|waiter| !matches!(waiter, Waiter::Thread(t) if t.id() == me));
-            }
+            Place::Vacancy(turn) => self.vacancies.retain(|(t, _)| *t != turn),
         }
     }
 
@@ -340,7 +370,7 @@ impl Calls {
         self.slips
             .iter()
             .filter_map(|slip| slip.waiter.as_ref())
-            .chain(&self.vacancies)
+            .chain(self.vacancies.iter().map(|(_, waiter)| waiter))
             .find_map(thread)
     }
 
@@ -348,7 +378,7 @@ impl Calls {
     pub(crate) fn take_waiters(&mut self) -> Vec<Waiter> {
         let calls = self.slips.iter_mut().filter_map(|slip| slip.waiter.take());
         let mut waiters: Vec<_> = calls.collect();
-        waiters.extend(self.vacancies.drain(..));
+        waiters.extend(self.vacancies.drain(..).map(|(_, waiter)| waiter));
         waiters
     }
 }

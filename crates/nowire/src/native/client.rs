@@ -1,6 +1,5 @@
 //! The state of a client's connection, and what it does with what comes.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -9,21 +8,19 @@ use nowire_memory::heap::Run;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, MessageKind, ResetCode, StreamId};
 use nowire_protocol::ring::Control;
-use tokio::sync::Notify;
 
 use super::binding::Known;
-use super::calls::{Calls, Came, Place, Ticket, WINDOW_ITEMS, Waiter, Waiting};
+use super::calls::{Calls, Came, Place, Ticket, Turn, WINDOW_ITEMS, Waiter, Waiting};
 use super::link::{Bell, Link, Receive};
 use super::value::{Arrived, Sent};
+use super::watcher::Watchers;
 use crate::error::ConnectionError;
 
 pub(crate) struct Shared {
     pub(crate) link: Link,
     pub(super) calls: Mutex<Calls>,
     pub(super) waiting: Waiting,
-    /// Tells the watcher to look.
-    pub(super) nudge: Arc<Notify>,
-    pub(super) watched: AtomicBool,
+    pub(super) watchers: Watchers,
     /// Services whose methods the server has told.
     pub(super) known: Known,
 }
@@ -104,8 +101,7 @@ impl Shared {
             calls: Mutex::new(Calls::new(link.streams)),
             link,
             waiting: Waiting::default(),
-            nudge: Arc::new(Notify::new()),
-            watched: AtomicBool::new(false),
+            watchers: Watchers::default(),
             known: Known::default(),
         }
     }
@@ -166,9 +162,10 @@ impl Shared {
         let begun = self.begin(&mut self.calls(), &mut run);
         let begun = match begun {
             Some(begun) => begun,
-            None => self.wait(Place::Vacancy, deadline, |calls| {
-                self.begin(calls, &mut run)
-            })?,
+            None => {
+                let place = Place::Vacancy(self.calls().turn());
+                self.wait(place, deadline, |calls| self.begin(calls, &mut run))?
+            }
         };
         begun
             .and_then(|begun| self.send_call(begun, message, sent))
@@ -176,24 +173,27 @@ impl Shared {
     }
 
     /// [`open`](Self::open), for a task.
-    pub(crate) fn poll_open(
+    pub(super) fn poll_open(
         self: &Arc<Self>,
         message: Message,
         sent: &Sent<'_>,
         run: &mut Option<Arc<Run>>,
+        queued: &mut Queued<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket, ConnectionError>> {
         let begun = self.begin(&mut self.calls(), run);
         let begun = match begun {
             Some(begun) => begun,
             None => {
-                match self.poll_wait(Place::Vacancy, false, cx, |calls| self.begin(calls, run)) {
+                let place = Place::Vacancy(queued.turn());
+                match self.poll_wait(place, false, cx, |calls| self.begin(calls, run)) {
                     Poll::Ready(Ok(begun)) => begun,
                     Poll::Ready(Err(over)) => Err(over),
                     Poll::Pending => return Poll::Pending,
                 }
             }
         };
+        queued.leave(begun.is_ok());
         Poll::Ready(begun.and_then(|begun| self.send_call(begun, message, sent)))
     }
 
@@ -287,6 +287,37 @@ impl Drop for Shared {
         self.link.close(ConnectionError::Closed {
             peer: self.link.label(),
         });
-        self.nudge.notify_one();
+        self.watchers.nudge();
+    }
+}
+
+/// A task that may have to wait until it can begin its call.
+pub(super) struct Queued<'a> {
+    shared: &'a Shared,
+    turn: Option<Turn>,
+}
+
+impl<'a> Queued<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Self { shared, turn: None }
+    }
+
+    fn turn(&mut self) -> Turn {
+        *self.turn.get_or_insert_with(|| self.shared.calls().turn())
+    }
+
+    fn leave(&mut self, has_begun: bool) {
+        if let Some(turn) = self.turn.take() {
+            let next = self.shared.calls().leave_queue(turn, has_begun);
+            if let Some(next) = next {
+                next.wake();
+            }
+        }
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.leave(false);
     }
 }

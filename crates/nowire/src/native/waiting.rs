@@ -120,7 +120,7 @@ impl Shared {
     pub(super) fn end(&self, over: ConnectionError) -> Failed {
         let waiters = self.calls().take_waiters();
         waiters.into_iter().for_each(Waiter::wake);
-        self.nudge.notify_one();
+        self.watchers.nudge();
         Failed::Over(over)
     }
 
@@ -180,10 +180,24 @@ impl Shared {
         } else if let Some(mut rx) = self.link.try_rx() {
             if self.link.is_ready_after_lying_down(&mut rx) {
                 self.link.get_up(&mut rx);
-                self.nudge.notify_one();
+                self.watchers.nudge();
             }
             drop(rx);
             self.hand_over_to_threads();
+        }
+        self.nudge_if_missed();
+    }
+
+    /// Has a watcher read that could not while this one did. Whoever had the
+    /// ring and leaves calls this.
+    pub(super) fn nudge_if_missed(&self) {
+        // SYNC: pairs with the fence in `read_for_tasks`: the watcher finds the
+        // ring free, or we see that it did not.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.waiting.missed.load(Ordering::Relaxed)
+            && self.waiting.missed.swap(false, Ordering::SeqCst)
+        {
+            self.watchers.nudge();
         }
     }
 
@@ -225,8 +239,9 @@ impl Shared {
             && self.link.is_ready_after_lying_down(&mut rx)
         {
             self.link.get_up(&mut rx);
-            self.nudge.notify_one();
+            self.watchers.nudge();
         }
+        self.nudge_if_missed();
         self.hand_over_to_threads();
         match self.link.over() {
             Some(over) => Poll::Ready(Err(over.clone())),
@@ -276,6 +291,7 @@ impl Shared {
         }
     }
 
+    /// As [`hand_over`](Self::hand_over), for who has looked after the tasks.
     pub(super) fn hand_over_to_threads(&self) {
         std::sync::atomic::fence(Ordering::SeqCst);
         if self.waiting.threads.load(Ordering::SeqCst) > 0

@@ -240,6 +240,8 @@ impl Link {
                     return Ok(());
                 }
                 Ok(received) => {
+                    // The peer rings no second time for one lying down.
+                    rx.sleeper.get_up(&self.outbox);
                     rx.empty_rings += received.bytes as u32;
                     if rx.empty_rings > EMPTY_RINGS {
                         return Err(PeerMisbehaved::DoorbellStorm(rx.empty_rings));
