@@ -248,6 +248,28 @@ impl Call {
         if std::mem::replace(&mut self.answered, true) {
             return;
         }
+        if flags & Message::FAILED == 0
+            && let Some((code, why)) = self.flow.as_ref().and_then(|flow| flow.why_cut())
+        {
+            self.answered = false;
+            self.answer_failed(code, &why);
+            return;
+        }
+        let metadata = self
+            .cx
+            .reply_metadata
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let total = bytes + metadata.as_ref().map_or(0, |metadata| metadata.len());
+        let is_inline = metadata.is_none() && matches!(root, Root::Inline(_));
+        if !is_inline && total > self.cx.link.link.root_limit_bytes() {
+            let text =
+                format!("a reply of {total} bytes by value, with metadata: build it in a scope");
+            self.answered = false;
+            self.answer_failed(Code::Internal, &text);
+            return;
+        }
         let server = &self.cx.link;
         let link = &server.link;
         let mut message = Message {
@@ -271,26 +293,11 @@ impl Call {
         if self.flow.is_some() {
             server.finished(self.stream);
         }
-        let metadata = self
-            .cx
-            .reply_metadata
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let total = bytes + metadata.as_ref().map_or(0, |metadata| metadata.len());
         // Nobody is there to be told that the connection is over.
         let _ = match &root {
             Root::Inline(words) if metadata.is_none() => {
                 message.inline = *words;
                 link.send(MessageKind::Reply, &message, &Sent::Inline, self.bell)
-            }
-            _ if total > link.root_limit_bytes() => {
-                let text = format!(
-                    "a reply of {total} bytes by value, with metadata: build it in a scope"
-                );
-                self.answered = false;
-                self.answer_failed(Code::Internal, &text);
-                return;
             }
             _ => {
                 message.flags |= Message::AHEAD;

@@ -54,13 +54,13 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
             return Ok(false);
         };
         let shared = self.bound.shared();
+        let mut outgoing = self.bound.outgoing(self.code, &item, None, false)?;
         let takes = shared
             .wait_credit(ticket, self.deadline)
             .map_err(|failed| self.bound.failed(failed))?;
         if !takes {
             return Ok(false);
         }
-        let mut outgoing = self.bound.outgoing(self.code, &item, None, false)?;
         outgoing.message.stream = self.stream;
         outgoing.message.flags |= Message::ITEM;
         shared.send_more(&outgoing.message, &outgoing.sent(), outgoing.run.clone())?;

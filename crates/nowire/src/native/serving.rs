@@ -46,6 +46,11 @@ struct FlowState {
     items: VecDeque<Came>,
     ended: bool,
     credit: u32,
+    /// The call has been answered: nobody takes items any more.
+    answered: bool,
+    /// Why the handler saw less of a stream than there was, or could send less
+    /// than it had.
+    cut: Option<(Code, String)>,
 }
 
 impl Flow {
@@ -93,7 +98,11 @@ impl Flow {
             if let Some(came) = state.items.pop_front() {
                 return Some(came);
             }
-            if state.ended || self.is_over(deadline) {
+            if state.ended {
+                return None;
+            }
+            if self.is_over(deadline) {
+                state.cut_off(deadline);
                 return None;
             }
             state = self.sleep(state, deadline);
@@ -105,6 +114,7 @@ impl Flow {
         let mut state = self.lock();
         loop {
             if self.is_over(deadline) {
+                state.cut_off(deadline);
                 return false;
             }
             if state.credit > 0 {
@@ -113,6 +123,17 @@ impl Flow {
             }
             state = self.sleep(state, deadline);
         }
+    }
+
+    /// Notes that a stream is not whole: whatever the handler returns, its call
+    /// has failed.
+    pub(crate) fn cut(&self, code: Code, why: String) {
+        self.lock().cut.get_or_insert((code, why));
+    }
+
+    /// Why a stream is not whole, if so.
+    pub(crate) fn why_cut(&self) -> Option<(Code, String)> {
+        self.lock().cut.clone()
     }
 
     fn is_over(&self, deadline: Option<Instant>) -> bool {
@@ -130,6 +151,18 @@ impl Flow {
         });
         let slept = self.changed.wait_timeout(state, time);
         slept.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl FlowState {
+    fn cut_off(&mut self, deadline: Option<Instant>) {
+        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let (code, why) = if late {
+            (Code::DeadlineExceeded, "the deadline passed within a stream")
+        } else {
+            (Code::Cancelled, "the caller gave up within a stream")
+        };
+        self.cut.get_or_insert((code, why.to_owned()));
     }
 }
 
@@ -156,7 +189,10 @@ impl ServerLink {
         let over = self.running().remove(&stream.index);
         // Items nobody took are given back.
         if let Some(running) = over {
-            let items = std::mem::take(&mut running.flow.lock().items);
+            let mut state = running.flow.lock();
+            state.answered = true;
+            let items = std::mem::take(&mut state.items);
+            drop(state);
             for came in items.iter().filter(|came| came.bytes > 0) {
                 self.link.release(came.page);
             }
@@ -191,6 +227,13 @@ impl Serving<'_> {
             return Ok(());
         };
         let mut state = flow.lock();
+        if state.answered {
+            drop(state);
+            if message.bytes > 0 {
+                self.0.link.release(message.page);
+            }
+            return Ok(());
+        }
         if message.has(Message::ITEM) {
             if state.items.len() >= WINDOW_ITEMS as usize || state.ended {
                 return Err(PeerMisbehaved::Order {

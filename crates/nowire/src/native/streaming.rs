@@ -10,6 +10,7 @@ use nowire_protocol::frame::{Message, MessageKind, StreamId};
 use nowire_protocol::ring::Control;
 
 use super::call::with_buffers;
+use super::call_error::Code;
 use super::calls::{Came, WINDOW_ITEMS};
 use super::context::Context;
 use super::kept::Giver;
@@ -30,7 +31,6 @@ pub struct Replies<T> {
     stream: StreamId,
     flow: Option<Arc<Flow>>,
     deadline: Option<std::time::Instant>,
-    run: Option<Arc<Run>>,
     items: PhantomData<fn(T)>,
 }
 
@@ -49,48 +49,64 @@ impl<T: Shared> Replies<T> {
             stream,
             flow,
             deadline: cx.deadline,
-            run: None,
             items: PhantomData,
         }
     }
 
-    /// A scope to build the next item in.
+    /// A scope to build items in.
     ///
     /// # Errors
-    /// [`CallOver`] also when there is no memory left for it.
+    /// [`CallOver`] also when there is no memory left for it; the caller is told.
     pub fn scope(&mut self) -> Result<Scope, CallOver> {
         let bytes = self.link.dispatch.reply_scope_bytes + RUN_HEADER_BYTES;
-        let run = self.link.link.allocate(bytes).map_err(|_| CallOver)?;
-        self.run = Some(Arc::clone(&run));
-        Ok(run.scope())
+        match self.link.link.allocate(bytes) {
+            Ok(run) => Ok(run.scope()),
+            Err(error) => Err(self.cut(Code::ResourceExhausted, error.to_string())),
+        }
+    }
+
+    /// What is sent is not whole: the caller is told when the handler returns.
+    fn cut(&self, code: Code, why: String) -> CallOver {
+        if let Some(flow) = &self.flow {
+            flow.cut(code, why);
+        }
+        CallOver
     }
 
     /// Sends an item that points to nothing; waits while the caller has many that
     /// it did not take.
     ///
     /// # Errors
-    /// [`CallOver`].
+    /// [`CallOver`], also for more bytes than go by value; the caller is told.
     pub fn send(&mut self, item: T) -> Result<(), CallOver> {
         const { assert!(!T::POINTERS, "an item with pointers needs a scope") }
         self.send_root(Root::of(&item), None)
     }
 
-    /// Sends an item built in the `scope` that [`scope`](Self::scope) gave last.
+    /// Sends an item built in a `scope` that [`scope`](Self::scope) gave.
     ///
     /// # Errors
-    /// [`CallOver`], also when the item points elsewhere.
+    /// [`CallOver`], also when the item points elsewhere; the caller is told.
     pub fn send_in<'s, U: Shared>(&mut self, scope: &'s Scope, item: U) -> Result<(), CallOver>
     where
         T: Shared<At<'s> = U>,
     {
-        if !scope.holds(&item) {
-            return Err(CallOver);
-        }
-        let run = self.run.take().filter(|_| U::POINTERS);
-        self.send_root(Root::of(&item), run)
+        let run = match self.link.link.heap().find(scope.address()) {
+            Some(run) if scope.holds(&item) => run,
+            _ => {
+                let why = "an item points out of the scope it is built in";
+                return Err(self.cut(Code::Internal, why.to_owned()));
+            }
+        };
+        self.send_root(Root::of(&item), U::POINTERS.then_some(run))
     }
 
     fn send_root(&mut self, root: Root, run: Option<Arc<Run>>) -> Result<(), CallOver> {
+        let bytes = size_of::<T>();
+        if matches!(root, Root::Long(_)) && bytes > self.link.link.root_limit_bytes() {
+            let why = format!("an item of {bytes} bytes by value: build it in a scope");
+            return Err(self.cut(Code::Internal, why));
+        }
         let flow = self.flow.as_ref().ok_or(CallOver)?;
         if !flow.take_credit(self.deadline) {
             return Err(CallOver);
