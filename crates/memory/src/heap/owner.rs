@@ -253,6 +253,17 @@ impl Heap {
         size_bytes(&self.inner.lock())
     }
 
+    /// Memory that [`shrink`](Self::shrink) can give back of one-shot segments
+    /// whose runs are gone, in bytes.
+    pub fn spent_bytes(&self) -> usize {
+        let state = self.inner.lock();
+        let spent = state
+            .segments
+            .iter()
+            .filter(|s| matches!(s.kind, Kind::OneShot { spent: true, .. }));
+        spent.map(|s| bytes_of(s.span.pages)).sum()
+    }
+
     /// A run of `pages` adjacent pages, at least one, in a segment that the peer
     /// knows. `None` when no such run is free: [`grow`](Self::grow) first.
     ///

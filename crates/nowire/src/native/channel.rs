@@ -109,6 +109,7 @@ impl Channel {
 
     /// Why no calls can be made any more, if so.
     pub fn over(&self) -> Option<ConnectionError> {
+        self.shared.take_notice();
         self.shared.link.over().cloned()
     }
 
@@ -127,13 +128,24 @@ impl Channel {
     pub fn scope_of(&self, bytes: usize) -> Result<Scope, ScopeUnavailable> {
         let link = &self.shared.link;
         let bytes = bytes.saturating_add(RUN_HEADER_BYTES);
-        let run = if bytes as u64 >= u64::from(link.seal_from_bytes) {
-            link.allocate_sealable(bytes)
-        } else {
-            link.allocate(bytes)
+        let allocate = || {
+            if bytes as u64 >= u64::from(link.seal_from_bytes) {
+                link.allocate_sealable(bytes)
+            } else {
+                link.allocate(bytes)
+            }
         };
-        let run = run.map_err(ScopeUnavailable)?;
-        Ok(run.scope())
+        let run = match allocate() {
+            Err(lack) if lack.is_lack() => {
+                // What the server gave back since the last call, and what only
+                // this process has.
+                self.shared.take_notice();
+                link.shrink();
+                allocate()
+            }
+            run => run,
+        };
+        Ok(run.map_err(ScopeUnavailable)?.scope())
     }
 
     /// Gives memory back to the system that no scope, call or keeper uses.
@@ -148,6 +160,7 @@ impl Channel {
 
     /// Scopes that the server holds beyond their calls.
     pub fn held_scopes(&self) -> usize {
+        self.shared.take_notice();
         self.shared.link.held_runs()
     }
 

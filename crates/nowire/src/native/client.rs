@@ -110,6 +110,22 @@ impl Shared {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes in what has come, unless somebody does already.
+    pub(super) fn take_notice(&self) {
+        let Some(mut rx) = self.link.try_rx() else {
+            return;
+        };
+        let read = self.link.answer(&mut rx).and_then(|()| {
+            while self.link.pump(&mut rx, &mut Client(self))? > 0 {}
+            self.link.check_alive(&rx)
+        });
+        drop(rx);
+        if let Err(over) = read {
+            self.end(over);
+        }
+        self.hand_over();
+    }
+
     /// Gives back what a reply nobody takes has in the server's heap.
     pub(super) fn discard(&self, came: &Came) {
         if came.bytes > 0 {

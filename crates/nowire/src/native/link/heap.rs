@@ -6,11 +6,14 @@ use std::sync::Arc;
 use nowire_memory::data::{self, Shared};
 use nowire_memory::heap::{Grown, HeapError, PAGE_BYTES, Run};
 use nowire_memory::socket;
-use nowire_protocol::frame::Pages;
 use nowire_protocol::ring::Control;
 
 use super::{Link, lock};
 use crate::error::ConnectionError;
+
+/// Memory of sealed scopes that are gone, from which on it is given back before
+/// there is another.
+const SPENT_BYTES: usize = 8 << 20;
 
 impl Link {
     /// A run of at least `bytes` of this side's heap, which grows for it.
@@ -32,8 +35,19 @@ impl Link {
         }
     }
 
-    /// A run in a segment of its own, which can be sealed.
+    /// A run in a segment of its own, which can be sealed; an ordinary one, which
+    /// the peer has to copy, while there are as many as can be.
     pub(crate) fn allocate_sealable(&self, bytes: usize) -> Result<Arc<Run>, AllocateError> {
+        if self.heap.spent_bytes() >= SPENT_BYTES {
+            self.shrink();
+        }
+        match self.grow_sealable(bytes) {
+            Err(AllocateError::Heap(HeapError::Segments { .. })) => self.allocate(bytes),
+            grown => grown,
+        }
+    }
+
+    fn grow_sealable(&self, bytes: usize) -> Result<Arc<Run>, AllocateError> {
         let pages = u32::try_from(bytes.div_ceil(PAGE_BYTES))
             .unwrap_or(u32::MAX)
             .max(1);
@@ -110,12 +124,19 @@ impl Link {
         }
     }
 
-    /// Tells the peer that this side no longer reads a scope of its heap.
-    pub(crate) fn release(&self, page: u32) {
-        let mut pages = Pages::new();
-        pages.push(page);
-        // Of a connection that is over nothing is held.
-        let _ = self.send_control(Control::Release(pages));
+}
+
+impl AllocateError {
+    /// Whether there may be memory once others have given theirs back.
+    pub(crate) fn is_lack(&self) -> bool {
+        match self {
+            Self::Heap(error) => matches!(
+                error,
+                HeapError::Quota { .. } | HeapError::WindowFull { .. } | HeapError::Segments { .. }
+            ),
+            Self::Server(_) => true,
+            Self::Connection(_) => false,
+        }
     }
 }
 

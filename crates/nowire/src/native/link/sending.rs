@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use nowire_memory::socket;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::{Message, MessageKind, StreamId};
+use nowire_protocol::frame::{Message, MessageKind, Pages, StreamId};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::head::Block;
 use nowire_protocol::ring::{Control, Outgoing, Producer};
@@ -27,6 +27,9 @@ pub(super) struct Tx {
     pub(super) bell: Ringer,
     pub(super) wants_room: Sleeper,
     pub(super) backlog: VecDeque<Queued>,
+    /// Scopes of the peer's heap to be released when there is room for that.
+    /// They are as many as the peer has handed over, and so may be many.
+    releases: Vec<u32>,
 }
 
 impl Tx {
@@ -36,6 +39,7 @@ impl Tx {
             bell: Ringer::new(SLEEPING_OFFSET),
             wants_room: Sleeper::new(WANTS_ROOM_OFFSET),
             backlog: VecDeque::new(),
+            releases: Vec::new(),
         }
     }
 }
@@ -152,6 +156,56 @@ impl Link {
         }
     }
 
+    /// Tells the peer that this side no longer reads a scope of its heap.
+    pub(crate) fn release(&self, page: u32) {
+        if self.over.get().is_some() {
+            // Nothing is held of it.
+            return;
+        }
+        let mut tx = lock(&self.tx);
+        tx.releases.push(page);
+        // Behind the reply that says that it is held.
+        let sent = if tx.backlog.is_empty() && tx.releases.len() == 1 {
+            self.flush_releases(&mut tx)
+        } else {
+            Ok(false)
+        };
+        match sent {
+            Ok(true) => {
+                let ring = tx.bell.must_ring(&self.inbox);
+                drop(tx);
+                if ring {
+                    self.ring();
+                }
+            }
+            // It shows at the next look at the ring.
+            Ok(false) => drop(self.wait_for_room(tx)),
+            Err(what) => {
+                drop(tx);
+                self.misbehaved(what);
+            }
+        }
+    }
+
+    /// Whether all have been sent.
+    fn flush_releases(&self, tx: &mut Tx) -> Result<bool, PeerMisbehaved> {
+        while !tx.releases.is_empty() {
+            let mut pages = Pages::new();
+            let last_first = tx.releases.iter().rev();
+            let taken = last_first.take_while(|page| pages.push(**page)).count();
+            let control = Control::Release(pages);
+            let pushed = tx
+                .producer
+                .push_control(&self.outbox, &self.inbox, control)?;
+            if !pushed {
+                return Ok(false);
+            }
+            let left = tx.releases.len() - taken;
+            tx.releases.truncate(left);
+        }
+        Ok(true)
+    }
+
     pub(super) fn queue(
         &self,
         mut tx: MutexGuard<'_, Tx>,
@@ -166,6 +220,10 @@ impl Link {
                 frames,
             }));
         }
+        self.wait_for_room(tx)
+    }
+
+    fn wait_for_room(&self, mut tx: MutexGuard<'_, Tx>) -> Result<(), ConnectionError> {
         self.room_wanted.store(true, Ordering::Relaxed);
         tx.wants_room.get_up(&self.outbox);
         tx.wants_room.lie_down(&self.outbox);
@@ -206,6 +264,9 @@ impl Link {
                 return Ok(());
             }
             tx.backlog.pop_front();
+        }
+        if !self.flush_releases(tx)? {
+            return Ok(());
         }
         tx.wants_room.get_up(&self.outbox);
         self.room_wanted.store(false, Ordering::Relaxed);
