@@ -94,7 +94,8 @@ impl Bound {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.timeout.map(|timeout| Instant::now() + timeout)
+        // What no clock can tell is no deadline.
+        Instant::now().checked_add(self.timeout?)
     }
 
     pub(super) fn open<E>(
@@ -234,24 +235,30 @@ impl Bound {
         let codes = match self.codes.get() {
             Some(codes) => Arc::clone(codes),
             None => {
-                let codes = self.bind_async().await?;
+                let codes = self.in_time(deadline, self.bind_async()).await?;
                 Arc::clone(self.codes.get_or_init(|| codes))
             }
         };
         let code = self.codes_of(&codes, method)?;
         let outgoing = self.outgoing(code, &args, deadline, true)?;
         drop(codes);
-        let came = match deadline {
-            None => self.exchange_async(&outgoing).await?,
-            Some(deadline) => {
-                let exchange = self.exchange_async(&outgoing);
-                match tokio::time::timeout_at(deadline.into(), exchange).await {
-                    Ok(came) => came?,
-                    Err(_elapsed) => return Err(self.failed(Failed::Deadline)),
-                }
-            }
-        };
+        let exchange = self.exchange_async(&outgoing);
+        let came = self.in_time(deadline, exchange).await?;
         self.typed(came)
+    }
+
+    async fn in_time<T, E>(
+        &self,
+        deadline: Option<Instant>,
+        work: impl Future<Output = Result<T, CallError<E>>>,
+    ) -> Result<T, CallError<E>> {
+        match deadline {
+            None => work.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline.into(), work).await {
+                Ok(done) => done,
+                Err(_elapsed) => Err(self.failed(Failed::Deadline)),
+            },
+        }
     }
 
     pub(super) async fn exchange_async<E>(

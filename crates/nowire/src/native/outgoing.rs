@@ -55,7 +55,8 @@ impl Bound {
         };
         if let Some(deadline) = deadline {
             let left = deadline.saturating_duration_since(Instant::now());
-            message.timeout_us = u32::try_from(left.as_micros()).unwrap_or(u32::MAX).max(1);
+            // More than an hour is not said: the caller will stop waiting itself.
+            message.timeout_us = u32::try_from(left.as_micros()).map_or(0, |us| us.max(1));
         }
         let run = if A::POINTERS {
             self.run_of(args)?
