@@ -4,17 +4,24 @@
 mod handshake_reader;
 mod head_reader;
 mod input;
+mod native_server;
 pub mod replay;
 mod restless;
 mod ring_reader;
 pub mod seeds;
 mod slot;
 mod stream_frames;
+mod typed;
 
 pub use handshake_reader::handshake_reader;
 pub use head_reader::head_reader;
+pub use native_server::native_server;
 pub use ring_reader::ring_reader;
 pub use stream_frames::stream_frames;
+pub use typed::{
+    checked_enum, checked_maps, checked_options, checked_slices, checked_struct, checked_tree,
+    checked_while_changing,
+};
 
 /// Makes a fuzz target of one of this library's functions. Built for fuzzing, it
 /// is libFuzzer's entry point; built otherwise, a program that feeds the function

@@ -14,12 +14,15 @@ use nowire_protocol::head::{TABLE, write_field};
 
 /// Each target with its first inputs.
 pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    vec![
+    let mut all = vec![
         ("handshake_reader", handshakes()),
         ("head_reader", heads()),
+        ("native_server", crate::native_server::seeds()),
         ("ring_reader", rings()),
         ("stream_frames", streams()),
-    ]
+    ];
+    all.extend(crate::typed::seeds::all());
+    all
 }
 
 /// A hello that has everything.

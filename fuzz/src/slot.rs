@@ -10,6 +10,12 @@ use crate::input::Input;
 /// Kinds whose frames may fill the whole slot.
 const NATIVE: RangeInclusive<u8> = KIND_CALL..=KIND_RELEASE;
 
+/// Offset in the outbox of the slot for frame number `sequence`.
+pub(crate) fn offset_of(geometry: Geometry, sequence: u64) -> usize {
+    let slots = u64::from(geometry.ring_slots());
+    RING_OFFSET + (sequence % slots) as usize * SLOT_BYTES
+}
+
 /// Writes the slot for frame number `sequence` as the input says, and stamps it
 /// as an honest producer would, so that what lies behind the stamp is looked at.
 pub(crate) fn write(
@@ -25,7 +31,7 @@ pub(crate) fn write(
     let index = u64::from(input.byte());
     let call = u64::from(input.byte());
     let [offset, head, data, tail] = std::array::from_fn(|_| u64::from(input.length()));
-    let at = RING_OFFSET + (sequence % slots) as usize * SLOT_BYTES;
+    let at = offset_of(geometry, sequence);
     let mut words = [
         stamp | u64::from(kind) << 32 | flags << 40,
         index | call << 32,

@@ -1,0 +1,4 @@
+//! Enums with data that a peer passed.
+#![cfg_attr(fuzzing, no_main)]
+
+nowire_fuzz::target!(checked_enum);

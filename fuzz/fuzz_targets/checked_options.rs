@@ -1,0 +1,4 @@
+//! Options of every layout that a peer passed.
+#![cfg_attr(fuzzing, no_main)]
+
+nowire_fuzz::target!(checked_options);

@@ -1,0 +1,4 @@
+//! Slices and text within each other that a peer passed.
+#![cfg_attr(fuzzing, no_main)]
+
+nowire_fuzz::target!(checked_slices);
