@@ -16,7 +16,8 @@ pub struct HeapOptions {
     pub peer_window_limit_bytes: u64,
     /// Which scopes the peer shall seal when it hands them to this side, so that
     /// they need not be copied; those that are large enough for sealing to be
-    /// quicker, by default. Sealing a scope costs its owner the scope.
+    /// quicker, by default. Sealing a scope costs its owner the scope. Servers do
+    /// not seal replies.
     pub seal: SealFrom,
 }
 
