@@ -10,7 +10,7 @@ use nowire::Keeping;
 use nowire_grpc::{CarrierPolicy, Channel, Endpoint, Server};
 use nowire_interop::proto::testing::Empty;
 use nowire_interop::proto::testing::test_service_client::TestServiceClient;
-use nowire_testkit::native::NativeServer;
+use nowire_testkit::native::{NativeServer, call_on, survey_client};
 use nowire_testkit::{Calls, Load, panics, serve, warnings, watch};
 
 /// Serves or calls and answers questions, in lines, until its input ends.
@@ -45,6 +45,9 @@ enum Role {
         #[arg(long, default_value = "copy")]
         keeping: Tier,
     },
+    /// Makes native calls. Asked `call WAY ADDRESS`, it meets the server there and
+    /// calls in that way until a call fails, and says how.
+    CallNative,
     /// Makes calls of every kind. Answers `tally`; at `rest` it drops the
     /// channel and at `work` it begins again.
     Load {
@@ -111,6 +114,26 @@ async fn run(options: Options) -> anyhow::Result<()> {
                         println!("seen {right} {wrong}");
                     }
                     other => common(other),
+                }
+            }
+        }
+        Role::CallNative => {
+            while let Some(line) = lines.recv().await {
+                match line
+                    .strip_prefix("call ")
+                    .and_then(|it| it.rsplit_once(' '))
+                {
+                    Some((way, address)) => {
+                        let dir = options.runtime_dir.clone();
+                        let (way, address) = (way.to_owned(), address.to_owned());
+                        let calls = move || {
+                            let client = survey_client(&dir, &address, Keeping::Copy);
+                            call_on(&client, &way).err().map(|error| error.to_string())
+                        };
+                        let failed = tokio::task::spawn_blocking(calls).await?;
+                        println!("{line}: {}", failed.unwrap_or_default());
+                    }
+                    None => common(&line),
                 }
             }
         }

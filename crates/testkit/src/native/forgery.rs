@@ -26,7 +26,7 @@ pub(crate) struct Forgery {
 pub(crate) mod at {
     use super::*;
 
-    const THING: usize = size_of::<Thing<'_>>().next_multiple_of(8);
+    pub(crate) const THING: usize = size_of::<Thing<'_>>().next_multiple_of(8);
 
     pub(crate) const TEXT: usize = offset_of!(Thing<'_>, text);
     pub(crate) const NUMBERS: usize = offset_of!(Thing<'_>, numbers);
@@ -71,11 +71,16 @@ impl Forgery {
         forgery.nothing(at::CHILDREN);
         forgery.plain(0);
         forgery.point(at::NEXT, at::OTHER);
-        for slice in [at::TEXT, at::NUMBERS, at::NAMES, at::CHILDREN] {
-            forgery.nothing(at::OTHER + slice);
-        }
-        forgery.plain(at::OTHER);
+        forgery.empty(at::OTHER);
         forgery
+    }
+
+    /// Puts a thing there that is empty but good.
+    pub(crate) fn empty(&mut self, thing: usize) {
+        for slice in [at::TEXT, at::NUMBERS, at::NAMES, at::CHILDREN] {
+            self.nothing(thing + slice);
+        }
+        self.plain(thing);
     }
 
     fn plain(&mut self, thing: usize) {
@@ -142,9 +147,19 @@ pub(crate) fn forge(
     peer: &mut HostilePeer,
     worsen: impl FnOnce(&mut Forgery),
 ) -> Result<Laid, Failure> {
-    let run = run_of(peer, at::END)?;
+    forge_longer(peer, 0, worsen)
+}
+
+/// Forges a thing with so many bytes more than it needs.
+pub(crate) fn forge_longer(
+    peer: &mut HostilePeer,
+    more_bytes: usize,
+    worsen: impl FnOnce(&mut Forgery),
+) -> Result<Laid, Failure> {
+    let run = run_of(peer, at::END + more_bytes)?;
     let base = peer.heaps().own.base() + u64::from(run.page()) * PAGE_BYTES as u64;
     let mut forgery = Forgery::honest(base + RUN_HEADER_BYTES as u64);
+    forgery.bytes.resize(at::END + more_bytes, 0);
     worsen(&mut forgery);
     let scope = Arc::clone(&run).scope();
     let laid = scope.fill(forgery.bytes.len(), |into| {

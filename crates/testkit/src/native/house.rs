@@ -63,10 +63,10 @@ impl NativeServer {
 }
 
 /// Options of an honest client.
-pub fn channel_options(house: &House, keeping: Keeping) -> ChannelOptions {
+pub fn channel_options(dir: &Path, keeping: Keeping) -> ChannelOptions {
     ChannelOptions {
         connect: ConnectOptions {
-            runtime_dir: Some(house.dir().to_owned()),
+            runtime_dir: Some(dir.to_owned()),
             timeout: PATIENCE,
             heap: Some(HeapOptions::default()),
             ..ConnectOptions::default()
@@ -80,8 +80,8 @@ pub fn channel_options(house: &House, keeping: Keeping) -> ChannelOptions {
 ///
 /// # Panics
 /// If it cannot be met.
-pub fn survey_client(house: &House, address: &str, keeping: Keeping) -> SurveyClient {
-    let channel: Channel = nowire::connect_with(address, channel_options(house, keeping))
+pub fn survey_client(dir: &Path, address: &str, keeping: Keeping) -> SurveyClient {
+    let channel: Channel = nowire::connect_with(address, channel_options(dir, keeping))
         .expect("the server takes clients");
     SurveyClient::new(channel).timeout(PATIENCE)
 }
@@ -159,7 +159,7 @@ impl NativeSteady {
     pub fn start(house: &House, address: &str) -> Self {
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        let client = survey_client(house, address, Keeping::Copy);
+        let client = survey_client(house.dir(), address, Keeping::Copy);
         let thread = std::thread::spawn(move || {
             while !shared.over.load(Ordering::Relaxed) {
                 match round(&client) {

@@ -9,7 +9,7 @@ use nowire_protocol::stream::Side;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use super::forgery::{Forgery, Laid, at, forge, message, pass};
+use super::forgery::{Forgery, Laid, at, forge, forge_longer, message, pass};
 use super::lie::{NativeLie, take_call};
 use crate::hostile::{Failure, HostilePeer};
 
@@ -273,6 +273,23 @@ pub(crate) const LIES: &[NativeLie] = &[
     in_data("a_cycle_of_two", "is pointed to already", |peer, stream| {
         worse(peer, stream, |thing| thing.point(at::OTHER + at::NEXT, 0))
     }),
+    in_data(
+        "a_chain_too_long",
+        "lead here, one from the other",
+        |peer, stream| {
+            const LINKS: usize = 1100;
+            let laid = forge_longer(peer, LINKS * at::THING, |thing| {
+                let mut last = at::OTHER;
+                for link in 0..LINKS {
+                    let next = at::END + link * at::THING;
+                    thing.empty(next);
+                    thing.point(last + at::NEXT, next);
+                    last = next;
+                }
+            })?;
+            pass(peer, stream, laid)
+        },
+    ),
     in_data(
         "overlapping_values",
         "is pointed to already",

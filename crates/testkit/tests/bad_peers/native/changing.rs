@@ -51,7 +51,7 @@ fn a_changing_server(keeping: Keeping) {
         CONNECTIONS,
     );
     for _ in 0..CONNECTIONS {
-        let client = survey_client(&house, LIAR, keeping);
+        let client = survey_client(house.dir(), LIAR, keeping);
         // It goes on until a change is noticed, or the server has had enough.
         let mut replies = 0;
         while let Ok(thing) = client.draw(1) {
@@ -93,7 +93,7 @@ fn a_thing_that_is_forged_without_a_fault_is_served() {
 fn a_reply_that_is_forged_without_a_fault_is_believed() {
     let house = House::new();
     let peer = doer("server", LIAR, &house, NativeDeed::Honest, 1);
-    let client = survey_client(&house, LIAR, Keeping::Copy);
+    let client = survey_client(house.dir(), LIAR, Keeping::Copy);
     for _ in 0..2000 {
         let thing = client.draw(1).expect("no fault");
         assert_eq!(&*thing.get().text, "hello");

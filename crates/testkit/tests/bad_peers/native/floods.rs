@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nowire::Keeping;
+use nowire_protocol::stream::Side;
 use nowire_testkit::native::{NativeDeed, NativeLie, NativeServer, NativeSteady};
 use nowire_testkit::{House, Program, Vitals};
 
@@ -78,7 +79,7 @@ fn lies_leave_nothing_behind() {
     let before = subject.vitals();
     let mut told = 0;
     for lie in NativeLie::ALL {
-        let by_client = lie.told_by.contains(&nowire_protocol::stream::Side::Client);
+        let by_client = lie.told_by.contains(&Side::Client);
         if by_client && !lie.in_place {
             liar("client", HONEST, &house, lie).line("cut off");
             told += 1;
@@ -88,6 +89,32 @@ fn lies_leave_nothing_behind() {
     assert_eq!(subject.ask("misbehaved"), told.to_string());
     assert_eq!(subject.ask("panics"), "0");
     assert_back_at(&subject, before);
+}
+
+#[test]
+fn lies_of_servers_leave_nothing_behind() {
+    let house = House::new();
+    let dir = house.dir().to_str().expect("a readable path");
+    let arguments = ["--runtime-dir", dir, "call-native"];
+    let mut subject = Program::start(env!("CARGO_BIN_EXE_nowire-honest"), arguments);
+    // A first call starts what stays: threads, and buffers that are kept.
+    let lies = NativeLie::ALL
+        .iter()
+        .filter(|lie| lie.told_by.contains(&Side::Server) && !lie.in_place);
+    let mut before = None;
+    let mut told = 0;
+    for lie in lies {
+        let address = format!("nowire:liar-{told}");
+        let liar = liar("server", &address, &house, lie);
+        let failed = subject.ask(&format!("call {} {address}", lie.during));
+        assert!(failed.contains(lie.noticed_as), "{}: {failed}", lie.name);
+        told += 1;
+        drop(liar);
+        before.get_or_insert_with(|| subject.vitals());
+    }
+    assert_eq!(subject.ask("misbehaved"), told.to_string());
+    assert_eq!(subject.ask("panics"), "0");
+    assert_back_at(&subject, before.expect("there are lies"));
 }
 
 fn assert_back_at(subject: &Program, before: Vitals) {

@@ -167,7 +167,7 @@ fn a_server_with_a_heap_that_cannot_be_is_not_connected_to() {
     for (message, reason) in messages {
         let error = std::thread::scope(|threads| {
             threads.spawn(|| answer(&listener, &message, &outbox));
-            nowire::connect_with(LIAR, channel_options(&house, Keeping::Copy))
+            nowire::connect_with(LIAR, channel_options(house.dir(), Keeping::Copy))
                 .expect_err("such a heap cannot be")
         });
         let text = error.to_string();

@@ -26,7 +26,7 @@ fn memory_may_go_as_soon_as_its_call_is_answered() {
     const CALLS: u32 = 3000;
     let house = House::new();
     let mut subject = serve(&house, "trust");
-    let client = survey_client(&house, HONEST, Keeping::Trust);
+    let client = survey_client(house.dir(), HONEST, Keeping::Trust);
     let _other = client.scope().expect("memory");
     for _ in 0..CALLS {
         let scope = client.scope_of(1 << 20).expect("memory");
@@ -43,7 +43,7 @@ fn memory_may_go_as_soon_as_its_call_is_answered() {
 fn a_server_that_was_stopped_meanwhile_takes_many_segments_at_once() {
     let house = House::new();
     let mut subject = serve(&house, "seal");
-    let client = survey_client(&house, HONEST, Keeping::Copy);
+    let client = survey_client(house.dir(), HONEST, Keeping::Copy);
     client.turn([1; 8]).expect("an answer");
     subject.stop();
     // As many as may wait to be sealed, and some more of the other kind.

@@ -24,7 +24,7 @@ fn methods_and_services_that_there_are_not_are_refused() {
 fn methods_that_a_server_lays_out_otherwise_are_refused_and_others_are_not() {
     let house = House::new();
     let peer = doer("server", LIAR, &house, NativeDeed::OtherLayouts, 1);
-    let client = survey_client(&house, LIAR, Keeping::Copy);
+    let client = survey_client(house.dir(), LIAR, Keeping::Copy);
     for _ in 0..3 {
         let scope = client.scope().expect("memory");
         let thing = build(&scope, 1).expect("room");
@@ -53,7 +53,7 @@ fn methods_that_a_server_lays_out_otherwise_are_refused_and_others_are_not() {
 fn a_server_that_describes_its_methods_by_garbage_is_cut_off() {
     let house = House::new();
     let peer = doer("server", LIAR, &house, NativeDeed::NoDescription, 1);
-    let client = survey_client(&house, LIAR, Keeping::Copy);
+    let client = survey_client(house.dir(), LIAR, Keeping::Copy);
     let error = client.turn([1; 8]).expect_err("no such description");
     let text = error.to_string();
     assert!(text.contains("misbehaved and was cut off"), "{text}");

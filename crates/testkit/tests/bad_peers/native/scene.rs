@@ -61,7 +61,7 @@ pub(crate) fn server_lies(lie: &str) {
         let _server = NativeServer::start(house.dir(), HONEST, Keeping::Copy);
         let steady = NativeSteady::start(&house, HONEST);
         let liar = liar("server", LIAR, &house, lie);
-        let client = survey_client(&house, LIAR, keeping);
+        let client = survey_client(house.dir(), LIAR, keeping);
         let error = call_on(&client, lie.during).expect_err("a lie ends the calls");
         assert!(
             matches!(
