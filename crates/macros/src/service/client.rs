@@ -34,6 +34,7 @@ fn blocking(service: &Service) -> TokenStream {
     quote! {
         #frame
 
+        #[allow(clippy::all, reason = "the signatures follow those of the trait")]
         impl #client {
             const METHODS: &'static [::nowire::macro_support::Method] = #table;
 
@@ -56,6 +57,7 @@ fn waiting(service: &Service) -> TokenStream {
     quote! {
         #frame
 
+        #[allow(clippy::all, reason = "the signatures follow those of the trait")]
         impl #client {
             #(#methods)*
         }

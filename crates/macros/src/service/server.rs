@@ -41,6 +41,7 @@ pub(super) fn generate(service: &Service) -> TokenStream {
             }
         }
 
+        #[allow(clippy::all, reason = "the calls follow the signatures of the trait")]
         impl<T: #trait_name> ::nowire::macro_support::Service for #server<T> {
             fn name(&self) -> &'static str {
                 #name

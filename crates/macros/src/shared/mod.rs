@@ -41,6 +41,7 @@ pub(crate) fn expand(input: DeriveInput) -> Result<TokenStream> {
     let (parameters, arguments, clause) = scoped.generics.split_for_impl();
     let guards = guards::generate(&model, &scoped);
     Ok(quote! {
+        #[allow(clippy::all, reason = "the derive writes what its rules ask for")]
         const _: () = {
             #tags
 
