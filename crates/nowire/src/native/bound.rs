@@ -269,9 +269,8 @@ impl Bound {
         let mut run = outgoing.run.clone();
         let sent = outgoing.sent();
         let mut queued = Queued::new(shared);
-        let ticket = poll_fn(|cx| {
-            shared.poll_open(outgoing.message, &sent, &mut run, &mut queued, cx)
-        });
+        let ticket =
+            poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut run, &mut queued, cx));
         let ticket = ticket.await?;
         let open = OpenCall {
             shared,

@@ -140,11 +140,8 @@ impl Poller {
 
     fn has_left(&self) -> bool {
         self.leaving.is_some_and(|until| {
-            let clients = self.clients.iter().flatten();
-            Instant::now() >= until
-                || clients
-                    .map(|client| client.server.open_calls())
-                    .all(|open| open == 0)
+            let mut clients = self.clients.iter().flatten();
+            Instant::now() >= until || clients.all(|client| client.server.has_answered())
         })
     }
 

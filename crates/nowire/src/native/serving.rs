@@ -179,9 +179,10 @@ impl ServerLink {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls that are being handled.
-    pub(crate) fn open_calls(&self) -> usize {
-        self.running().len()
+    /// Whether no call is being handled, and the replies are where the client
+    /// finds them.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.running().is_empty() && !self.link.has_unsent()
     }
 
     /// The last reply to a call has been sent.

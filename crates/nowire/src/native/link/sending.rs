@@ -298,6 +298,13 @@ impl Link {
         let _ = socket::ring_doorbell(self.socket.as_fd());
     }
 
+    /// Whether messages wait for room.
+    pub(crate) fn has_unsent(&self) -> bool {
+        let tx = lock(&self.tx);
+        let mut queued = tx.backlog.iter();
+        queued.any(|queued| !matches!(queued, Queued::Control(_)))
+    }
+
     pub(super) fn has_room(&self) -> bool {
         // A lie in the cursor comes out at the next push.
         lock(&self.tx)
