@@ -130,6 +130,13 @@ pub use stream::{Incoming, Receiver, Sender, Sending, Stream};
 pub use trust::Trust;
 pub use wait::Wait;
 
+/// Where tests can have the process killed; not for anybody else.
+#[cfg(feature = "crash-points")]
+#[doc(hidden)]
+pub mod crash_points {
+    pub use crate::native::crash::{ALL, arm};
+}
+
 /// What the code that the macros write calls; not for anybody else.
 #[doc(hidden)]
 pub mod macro_support {

@@ -17,6 +17,7 @@ use super::call_error::{CallError, Code};
 use super::calls::{Came, Place, Ticket};
 use super::channel::{Channel, ScopeUnavailable};
 use super::client::{self, Failed, Queued};
+use super::crash::crash_point;
 use super::exchange::Exchange;
 use super::outgoing::Outgoing;
 use super::pending::Pending;
@@ -149,6 +150,7 @@ impl Bound {
                 buffers,
             )
         });
+        crash_point!("reply.checked");
         match taken {
             Ok(taken) => Ok(Reply::new(taken, came.arrived.metadata, release)),
             Err(error) => Err(CallError::Connection(

@@ -11,6 +11,7 @@ use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
 use super::call_error::Code;
 use super::context::Context;
+use super::crash::crash_point;
 use super::kept::{Giver, Kept};
 use super::link::Bell;
 use super::serving::Flow;
@@ -116,6 +117,7 @@ impl Call {
                 buffers,
             )
         });
+        crash_point!("take.arguments-checked");
         match taken {
             Ok(taken) => Some(taken),
             Err(error) => {
@@ -150,6 +152,7 @@ impl Call {
                     Arc::new(Giver::new(Arc::clone(&self.cx.link), self.page))
                 }))
             });
+        crash_point!("keep.taken");
         Kept::new(args.part(project), giver)
     }
 
@@ -165,6 +168,7 @@ impl Call {
         match self.cx.link.link.allocate(bytes + RUN_HEADER_BYTES) {
             Ok(run) => {
                 self.reply_run = Some(Arc::clone(&run));
+                crash_point!("reply.scope-given-out");
                 Some(run.scope())
             }
             Err(error) => {
@@ -289,6 +293,7 @@ impl Call {
             message.bytes = run.used_bytes();
             // Before the client can release it.
             link.hold(run);
+            crash_point!("reply.scope-held");
         }
         if self.flow.is_some() {
             server.finished(self.stream);
@@ -310,6 +315,7 @@ impl Call {
                 link.send(MessageKind::Reply, &message, &sent, self.bell)
             }
         };
+        crash_point!("reply.answered");
     }
 }
 

@@ -8,6 +8,7 @@ use nowire_memory::heap::{Keeping, RUN_HEADER_BYTES};
 use super::binding::Known;
 use super::client::Shared;
 use super::link::{AllocateError, Link};
+use super::crash::crash_point;
 use crate::error::ConnectionError;
 use crate::wait::Wait;
 use crate::{Address, ConnectError, ConnectOptions, Peer};
@@ -145,7 +146,9 @@ impl Channel {
             }
             run => run,
         };
-        Ok(run.map_err(ScopeUnavailable)?.scope())
+        let scope = run.map_err(ScopeUnavailable)?.scope();
+        crash_point!("build.scope-given-out");
+        Ok(scope)
     }
 
     /// Gives memory back to the system that no scope, call or keeper uses.

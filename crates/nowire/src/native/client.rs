@@ -11,6 +11,7 @@ use nowire_protocol::ring::Control;
 
 use super::binding::Known;
 use super::calls::{Calls, Came, Place, Ticket, Turn, WINDOW_ITEMS, Waiter, Waiting};
+use super::crash::crash_point;
 use super::link::{Bell, Link, Receive};
 use super::value::{Arrived, Sent};
 use super::watcher::Watchers;
@@ -53,7 +54,9 @@ impl Receive for Client<'_> {
 
     #[inline]
     fn reply(&mut self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved> {
+        crash_point!("reply.off-the-ring");
         let delivered = self.0.calls().deliver(message, arrived)?;
+        crash_point!("reply.delivered");
         if let Some(run) = delivered.run
             && message.has(Message::KEPT)
         {
@@ -156,6 +159,7 @@ impl Shared {
         sent: &Sent<'_>,
     ) -> Result<Ticket, ConnectionError> {
         message.stream = stream;
+        crash_point!("publish.call-begun");
         match self.link.send(MessageKind::Call, &message, sent, Bell::Now) {
             Ok(()) => Ok(ticket),
             Err(error) => {
@@ -276,6 +280,7 @@ impl Shared {
         if let Some(run) = run {
             // Before the server can release it.
             self.link.hold(run);
+            crash_point!("publish.item-held");
         }
         self.link.send(MessageKind::Call, message, sent, Bell::Now)
     }
@@ -294,6 +299,7 @@ impl Shared {
         if let Some(stream) = open {
             // A connection that is over needs no reset.
             let _ = self.link.send_control(Control::Reset { stream, code });
+            crash_point!("give-up.reset-sent");
         }
     }
 }

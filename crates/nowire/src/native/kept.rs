@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nowire_memory::data::Shared;
 use nowire_memory::heap::Part;
 
+use super::crash::crash_point;
 use super::serving::ServerLink;
 
 /// An argument that its handler may hold for as long as it likes: where the
@@ -33,6 +34,7 @@ impl Giver {
 
 impl Drop for Giver {
     fn drop(&mut self) {
+        crash_point!("keep.let-go");
         self.link.link.release(self.page);
     }
 }

@@ -11,6 +11,7 @@ use nowire_protocol::head::Block;
 
 use super::bound::{Bound, Metadata};
 use super::call_error::CallError;
+use super::crash::crash_point;
 use super::value::{Root, Sent};
 
 pub(super) struct Outgoing {
@@ -121,6 +122,7 @@ impl Bound {
             // The server then copies what it can not be sure of.
             tracing::debug!(%error, "a scope was not sealed");
         }
+        crash_point!("publish.scope-sealed");
         Ok(Some(run))
     }
 }

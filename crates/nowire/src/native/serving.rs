@@ -15,6 +15,7 @@ use super::call::Call;
 use super::call_error::Code;
 use super::calls::{Came, WINDOW_ITEMS};
 use super::context::Context;
+use super::crash::crash_point;
 use super::dispatch::{Dispatch, Found};
 use super::link::{Bell, Link, Receive};
 use super::service::Runs;
@@ -258,6 +259,7 @@ impl Receive for Serving<'_> {
         if message.flags & (Message::ITEM | Message::END) != 0 {
             return self.item(message, arrived);
         }
+        crash_point!("take.call-off-the-ring");
         let server = self.0;
         if message.stream.index >= server.link.streams {
             return Err(PeerMisbehaved::StreamLimit {
@@ -340,6 +342,7 @@ impl Receive for Serving<'_> {
     fn reset(&mut self, stream: StreamId, _code: ResetCode) -> Result<(), PeerMisbehaved> {
         // Of a call that has been answered meanwhile nothing is left to stop.
         if let Some(flow) = self.flow(stream) {
+            crash_point!("give-up.told");
             flow.cancel();
         }
         Ok(())

@@ -13,6 +13,7 @@ use super::call::with_buffers;
 use super::call_error::Code;
 use super::calls::{Came, WINDOW_ITEMS};
 use super::context::Context;
+use super::crash::crash_point;
 use super::kept::Giver;
 use super::link::Bell;
 use super::serving::{Flow, ServerLink};
@@ -125,6 +126,7 @@ impl<T: Shared> Replies<T> {
             message.page = run.page();
             message.bytes = run.used_bytes();
             link.hold(run);
+            crash_point!("reply.item-held");
         }
         let sent = match &root {
             Root::Inline(words) => {

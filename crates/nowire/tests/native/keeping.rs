@@ -46,7 +46,7 @@ fn what_is_kept_in_place_comes_back_when_the_server_lets_go() {
         });
         scope.reset().expect("nobody holds it");
     }
-    assert_eq!(*client.keep_in_pool(leaf(&scope, 9)).expect("served"), true);
+    assert!(*client.keep_in_pool(leaf(&scope, 9)).expect("served"));
     assert_eq!(client.channel().held_scopes(), 1);
     client.let_go().expect("served");
     wait_until("the scope comes back", || {

@@ -10,6 +10,7 @@ use nowire_protocol::ring::Control;
 
 use super::{Link, lock};
 use crate::error::ConnectionError;
+use crate::native::crash::crash_point;
 
 /// Memory of sealed scopes that are gone, from which on it is given back before
 /// there is another.
@@ -84,6 +85,7 @@ impl Link {
 
     /// With `growing` held: descriptors come in the order of their frames.
     fn announce(&self, grown: Grown) -> Result<(), ConnectionError> {
+        crash_point!("build.memory-made");
         loop {
             let descriptor = [grown.descriptor.as_fd()];
             let sent = socket::send_with_descriptors(self.socket.as_fd(), &[1], &descriptor);
@@ -100,10 +102,12 @@ impl Link {
                 Err(_) => return Err(self.gone()),
             }
         }
+        crash_point!("build.descriptor-sent");
         self.send_control(Control::Segment {
             page: grown.page,
             pages: grown.pages,
         })?;
+        crash_point!("build.segment-told");
         grown.open();
         self.charge.has_grown_to(self.heap.size_bytes());
         Ok(())
@@ -117,6 +121,7 @@ impl Link {
             return;
         }
         self.charge.has_grown_to(self.heap.size_bytes());
+        crash_point!("retire.unmapped");
         for page in pages {
             if self.send_control(Control::Retire { page }).is_err() {
                 return;

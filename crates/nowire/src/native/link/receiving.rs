@@ -16,6 +16,7 @@ use nowire_protocol::ring::{Consumer, Control};
 
 use super::{Link, lock};
 use crate::error::ConnectionError;
+use crate::native::crash::crash_point;
 use crate::native::value::{Arrived, Root};
 use crate::wait::{Wait, Window};
 
@@ -177,12 +178,18 @@ impl Link {
                     },
                 ));
             }
-            Frame::Segment { page, pages } => self.add_segment(rx, page, pages)?,
-            Frame::Retire { page } => self
-                .peer_heap
-                .remove(page)
-                .map_err(|error| PeerMisbehaved::Heap(error.to_string()))?,
+            Frame::Segment { page, pages } => {
+                self.add_segment(rx, page, pages)?;
+                crash_point!("take.segment-added");
+            }
+            Frame::Retire { page } => {
+                crash_point!("retire.taken");
+                self.peer_heap
+                    .remove(page)
+                    .map_err(|error| PeerMisbehaved::Heap(error.to_string()))?;
+            }
             Frame::Release(pages) => {
+                crash_point!("release.taken");
                 let mut held = lock(&self.held);
                 for page in pages.as_slice() {
                     held.release(*page)?;

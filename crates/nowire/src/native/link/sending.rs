@@ -16,6 +16,7 @@ use nowire_protocol::ring::{Control, Outgoing, Producer};
 
 use super::{Link, lock};
 use crate::error::ConnectionError;
+use crate::native::crash::crash_point;
 use crate::native::value::Sent;
 
 /// Messages and control frames that may wait for room, beyond those that the
@@ -88,6 +89,7 @@ impl Link {
                 return Err(self.misbehaved(what));
             }
         }
+        crash_point!("send.in-the-ring");
         let ring = bell == Bell::Now && tx.bell.must_ring(&self.inbox);
         drop(tx);
         if ring {
@@ -121,6 +123,7 @@ impl Link {
                     root.to_vec(),
                 ));
             }
+            crash_point!("publish.root-sent-ahead");
         }
         Ok(tx.backlog.is_empty()
             && tx
@@ -172,6 +175,7 @@ impl Link {
         };
         match sent {
             Ok(true) => {
+                crash_point!("release.sent");
                 let ring = tx.bell.must_ring(&self.inbox);
                 drop(tx);
                 if ring {
@@ -224,6 +228,7 @@ impl Link {
     }
 
     fn wait_for_room(&self, mut tx: MutexGuard<'_, Tx>) -> Result<(), ConnectionError> {
+        crash_point!("send.waits-for-room");
         self.room_wanted.store(true, Ordering::Relaxed);
         tx.wants_room.get_up(&self.outbox);
         tx.wants_room.lie_down(&self.outbox);
