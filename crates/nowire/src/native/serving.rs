@@ -159,7 +159,10 @@ impl FlowState {
     fn cut_off(&mut self, deadline: Option<Instant>) {
         let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let (code, why) = if late {
-            (Code::DeadlineExceeded, "the deadline passed within a stream")
+            (
+                Code::DeadlineExceeded,
+                "the deadline passed within a stream",
+            )
         } else {
             (Code::Cancelled, "the caller gave up within a stream")
         };

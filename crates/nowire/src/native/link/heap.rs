@@ -128,7 +128,6 @@ impl Link {
             }
         }
     }
-
 }
 
 impl AllocateError {
