@@ -21,5 +21,6 @@ pub mod memory;
 mod misbehaved;
 pub mod ring;
 pub mod stream;
+pub mod turn;
 
 pub use misbehaved::PeerMisbehaved;
