@@ -16,7 +16,7 @@ use super::call::{RETURNED, with_buffers};
 use super::call_error::{CallError, Code};
 use super::calls::{Came, Place, Ticket};
 use super::channel::{Channel, ScopeUnavailable};
-use super::client::{self, Failed, Queued};
+use super::client::{self, Failed, Waits};
 use super::crash::crash_point;
 use super::exchange::Exchange;
 use super::outgoing::Outgoing;
@@ -270,9 +270,9 @@ impl Bound {
         let shared = self.shared();
         let mut run = outgoing.run.clone();
         let sent = outgoing.sent();
-        let mut queued = Queued::new(shared);
+        let mut waits = Waits::new(shared);
         let ticket =
-            poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut run, &mut queued, cx));
+            poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut run, &mut waits, cx));
         let ticket = ticket.await?;
         let open = OpenCall {
             shared,
@@ -281,7 +281,7 @@ impl Bound {
         let mut first = true;
         let came = poll_fn(|cx| {
             let may_burst = std::mem::replace(&mut first, false);
-            shared.poll_wait(Place::Call(ticket), may_burst, cx, |calls| {
+            waits.poll(Place::Call(ticket), may_burst, cx, |calls| {
                 calls.take_last(ticket)
             })
         })

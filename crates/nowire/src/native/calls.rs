@@ -5,13 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::thread::Thread;
 
 use nowire_memory::heap::Run;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, StreamId};
+use nowire_protocol::turn::Wake;
 
 use super::value::Arrived;
 
@@ -50,8 +50,8 @@ pub(crate) enum Waiter {
     Task(Waker),
 }
 
-impl Waiter {
-    pub(crate) fn wake(self) {
+impl Wake for Waiter {
+    fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
             Self::Task(waker) => waker.wake(),
@@ -65,7 +65,7 @@ pub(crate) struct Ticket(u32);
 
 /// Who stands in the queue for a call that may be begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn(u64);
+pub(crate) struct Spot(u64);
 
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ pub(crate) enum Place {
     /// Something that comes for a call.
     Call(Ticket),
     /// That another call may be begun.
-    Vacancy(Turn),
+    Vacancy(Spot),
 }
 
 #[derive(Debug, Default)]
@@ -103,24 +103,9 @@ pub(crate) struct Calls {
     slips: Vec<Slip>,
     free_slips: Vec<u32>,
     limit: u32,
-    vacancies: VecDeque<(Turn, Waiter)>,
-    turns: u64,
+    vacancies: VecDeque<(Spot, Waiter)>,
+    spots: u64,
     pub(crate) going_away: bool,
-}
-
-/// How many wait while somebody else reads the ring.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    pub(crate) threads: AtomicUsize,
-    pub(crate) tasks: AtomicUsize,
-    /// A watcher was to read and could not, as somebody else did.
-    pub(crate) missed: AtomicBool,
-}
-
-impl Waiting {
-    pub(crate) fn any(&self) -> bool {
-        self.threads.load(Ordering::SeqCst) + self.tasks.load(Ordering::SeqCst) > 0
-    }
 }
 
 /// What is left of a call after its last reply, to be dropped without the lock.
@@ -143,7 +128,7 @@ impl Calls {
             free_slips: Vec::new(),
             limit,
             vacancies: VecDeque::new(),
-            turns: 0,
+            spots: 0,
             going_away: false,
         }
     }
@@ -323,24 +308,24 @@ impl Calls {
     pub(crate) fn register(&mut self, place: Place, waiter: Waiter) {
         match place {
             Place::Call(ticket) => self.slips[ticket.0 as usize].waiter = Some(waiter),
-            Place::Vacancy(turn) => match self.vacancies.iter_mut().find(|(t, _)| *t == turn) {
+            Place::Vacancy(spot) => match self.vacancies.iter_mut().find(|(s, _)| *s == spot) {
                 Some((_, before)) => *before = waiter,
-                None => self.vacancies.push_back((turn, waiter)),
+                None => self.vacancies.push_back((spot, waiter)),
             },
         }
     }
 
     /// A place in the queue for a call that may be begun.
-    pub(crate) fn turn(&mut self) -> Turn {
-        self.turns += 1;
-        Turn(self.turns)
+    pub(crate) fn spot(&mut self) -> Spot {
+        self.spots += 1;
+        Spot(self.spots)
     }
 
     /// Leaves the queue, with or without a call begun. Who was called up and
     /// begins none lets the next one go: that is to be woken.
-    pub(crate) fn leave_queue(&mut self, turn: Turn, has_begun: bool) -> Option<Waiter> {
+    pub(crate) fn leave_queue(&mut self, spot: Spot, has_begun: bool) -> Option<Waiter> {
         let before = self.vacancies.len();
-        self.vacancies.retain(|(t, _)| *t != turn);
+        self.vacancies.retain(|(s, _)| *s != spot);
         let was_called_up = self.vacancies.len() == before;
         if was_called_up && !has_begun {
             self.next_in_queue()
@@ -357,21 +342,8 @@ impl Calls {
     pub(crate) fn unregister(&mut self, place: Place) {
         match place {
             Place::Call(ticket) => self.slips[ticket.0 as usize].waiter = None,
-            Place::Vacancy(turn) => self.vacancies.retain(|(t, _)| *t != turn),
+            Place::Vacancy(spot) => self.vacancies.retain(|(s, _)| *s != spot),
         }
-    }
-
-    /// A thread that waits, to read the ring next.
-    pub(crate) fn any_thread(&self) -> Option<Thread> {
-        let thread = |waiter: &Waiter| match waiter {
-            Waiter::Thread(thread) => Some(thread.clone()),
-            Waiter::Task(_) => None,
-        };
-        self.slips
-            .iter()
-            .filter_map(|slip| slip.waiter.as_ref())
-            .chain(self.vacancies.iter().map(|(_, waiter)| waiter))
-            .find_map(thread)
     }
 
     /// Everybody who waits.

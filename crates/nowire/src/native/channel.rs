@@ -95,11 +95,11 @@ impl Channel {
         let address = Address::of_name(name)?;
         let met = crate::meet(&address, options.connect).await?;
         let peer = met.peer.clone();
-        let Some(link) = Link::new(met, options.wait, options.keeping) else {
+        let Some((link, rx)) = Link::new(met, options.wait, options.keeping) else {
             return Err(ConnectError::NotNative { peer });
         };
         Ok(Self {
-            shared: Arc::new(Shared::new(link)),
+            shared: Arc::new(Shared::new(link, rx)),
         })
     }
 

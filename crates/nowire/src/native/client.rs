@@ -8,19 +8,21 @@ use nowire_memory::heap::Run;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, MessageKind, ResetCode, StreamId};
 use nowire_protocol::ring::Control;
+use nowire_protocol::turn::{Task, Turn, Turns, Wake};
 
 use super::binding::Known;
-use super::calls::{Calls, Came, Place, Ticket, Turn, WINDOW_ITEMS, Waiter, Waiting};
+use super::calls::{Calls, Came, Place, Spot, Ticket, WINDOW_ITEMS, Waiter};
 use super::crash::crash_point;
-use super::link::{Bell, Link, Receive};
+use super::link::{Bell, Link, Receive, Rx};
 use super::value::{Arrived, Sent};
 use super::watcher::Watchers;
 use crate::error::ConnectionError;
 
 pub(crate) struct Shared {
     pub(crate) link: Link,
+    /// Who reads the ring.
+    pub(super) turns: Turns<Rx, Waiter>,
     pub(super) calls: Mutex<Calls>,
-    pub(super) waiting: Waiting,
     pub(super) watchers: Watchers,
     /// Services whose methods the server has told.
     pub(super) known: Known,
@@ -99,11 +101,11 @@ impl Receive for Client<'_> {
 }
 
 impl Shared {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Link, rx: Rx) -> Self {
         Self {
             calls: Mutex::new(Calls::new(link.streams)),
             link,
-            waiting: Waiting::default(),
+            turns: Turns::new(rx),
             watchers: Watchers::default(),
             known: Known::default(),
         }
@@ -115,18 +117,24 @@ impl Shared {
 
     /// Takes in what has come, unless somebody does already.
     pub(super) fn take_notice(&self) {
-        let Some(mut rx) = self.link.try_rx() else {
-            return;
-        };
-        let read = self.link.answer(&mut rx).and_then(|()| {
-            while self.link.pump(&mut rx, &mut Client(self))? > 0 {}
-            self.link.check_alive(&rx)
-        });
-        drop(rx);
-        if let Err(over) = read {
-            self.end(over);
+        if let Some(mut turn) = Turn::take(self) {
+            self.read_all(&mut turn);
         }
-        self.hand_over();
+    }
+
+    /// Answers the bell and reads what there is; false once the connection is over.
+    pub(super) fn read_all(&self, rx: &mut Rx) -> bool {
+        let read = self.link.answer(rx).and_then(|()| {
+            while self.link.pump(rx, &mut Client(self))? > 0 {}
+            self.link.check_alive(rx)
+        });
+        match read {
+            Ok(()) => true,
+            Err(over) => {
+                self.end(over);
+                false
+            }
+        }
     }
 
     /// Gives back what a reply nobody takes has in the server's heap.
@@ -183,7 +191,7 @@ impl Shared {
         let begun = match begun {
             Some(begun) => begun,
             None => {
-                let place = Place::Vacancy(self.calls().turn());
+                let place = Place::Vacancy(self.calls().spot());
                 self.wait(place, deadline, |calls| self.begin(calls, &mut run))?
             }
         };
@@ -198,22 +206,22 @@ impl Shared {
         message: Message,
         sent: &Sent<'_>,
         run: &mut Option<Arc<Run>>,
-        queued: &mut Queued<'_>,
+        waits: &mut Waits<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket, ConnectionError>> {
         let begun = self.begin(&mut self.calls(), run);
         let begun = match begun {
             Some(begun) => begun,
             None => {
-                let place = Place::Vacancy(queued.turn());
-                match self.poll_wait(place, false, cx, |calls| self.begin(calls, run)) {
+                let place = Place::Vacancy(waits.spot());
+                match waits.poll(place, false, cx, |calls| self.begin(calls, run)) {
                     Poll::Ready(Ok(begun)) => begun,
                     Poll::Ready(Err(over)) => Err(over),
                     Poll::Pending => return Poll::Pending,
                 }
             }
         };
-        queued.leave(begun.is_ok());
+        waits.leave_queue(begun.is_ok());
         Poll::Ready(begun.and_then(|begun| self.send_call(begun, message, sent)))
     }
 
@@ -313,24 +321,31 @@ impl Drop for Shared {
     }
 }
 
-/// A task that may have to wait until it can begin its call.
-pub(super) struct Queued<'a> {
-    shared: &'a Shared,
-    turn: Option<Turn>,
+/// A task that makes a call, for as long as it may have to wait.
+pub(super) struct Waits<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    /// Where it stands in the queue for a call that may be begun.
+    spot: Option<Spot>,
+    /// Since it has slept.
+    pub(super) counted: Option<Task<'a, Shared>>,
 }
 
-impl<'a> Queued<'a> {
-    pub(super) fn new(shared: &'a Shared) -> Self {
-        Self { shared, turn: None }
+impl<'a> Waits<'a> {
+    pub(super) fn new(shared: &'a Arc<Shared>) -> Self {
+        Self {
+            shared,
+            spot: None,
+            counted: None,
+        }
     }
 
-    fn turn(&mut self) -> Turn {
-        *self.turn.get_or_insert_with(|| self.shared.calls().turn())
+    fn spot(&mut self) -> Spot {
+        *self.spot.get_or_insert_with(|| self.shared.calls().spot())
     }
 
-    fn leave(&mut self, has_begun: bool) {
-        if let Some(turn) = self.turn.take() {
-            let next = self.shared.calls().leave_queue(turn, has_begun);
+    fn leave_queue(&mut self, has_begun: bool) {
+        if let Some(spot) = self.spot.take() {
+            let next = self.shared.calls().leave_queue(spot, has_begun);
             if let Some(next) = next {
                 next.wake();
             }
@@ -338,8 +353,8 @@ impl<'a> Queued<'a> {
     }
 }
 
-impl Drop for Queued<'_> {
+impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.leave(false);
+        self.leave_queue(false);
     }
 }

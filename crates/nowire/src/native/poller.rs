@@ -11,7 +11,7 @@ use nowire_protocol::ring::Control;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 use super::dispatch::Dispatch;
-use super::link::Link;
+use super::link::{Link, Rx};
 use super::serving::{ServerLink, Serving};
 use crate::Met;
 use crate::error::ConnectionError;
@@ -78,6 +78,7 @@ pub(crate) struct Poller {
 
 struct Client {
     server: Arc<ServerLink>,
+    rx: Rx,
     is_hot: bool,
     since: Option<Instant>,
 }
@@ -180,11 +181,11 @@ impl Poller {
             .hot
             .iter()
             .filter_map(|place| self.clients[*place].as_ref());
-        let mut rings: smallvec::SmallVec<[_; 8]> = hot
-            .map(|client| (&client.server.link, client.server.link.rx()))
+        let rings: smallvec::SmallVec<[_; 8]> = hot
+            .map(|client| (&client.server.link, &client.rx))
             .collect();
         for _ in 0..LOOKS {
-            if rings.iter_mut().any(|(link, rx)| link.is_ready(rx)) {
+            if rings.iter().any(|(link, rx)| link.is_ready(rx)) {
                 return;
             }
             std::hint::spin_loop();
@@ -216,7 +217,7 @@ impl Poller {
             return;
         };
         let link = &client.server.link;
-        let answered = link.answer(&mut link.rx());
+        let answered = link.answer(&mut client.rx);
         match answered {
             Ok(()) if !client.is_hot => {
                 client.is_hot = true;
@@ -254,7 +255,7 @@ impl Poller {
         if self.leaving.is_some() {
             return;
         }
-        let Some(link) = Link::new(met, self.wait, self.keeping) else {
+        let Some((link, rx)) = Link::new(met, self.wait, self.keeping) else {
             return;
         };
         let place = match self.clients.iter().position(Option::is_none) {
@@ -276,6 +277,7 @@ impl Poller {
         }
         self.clients[place] = Some(Client {
             server: ServerLink::new(link, Arc::clone(&self.dispatch)),
+            rx,
             is_hot: true,
             since: None,
         });
@@ -331,8 +333,8 @@ impl Client {
     fn turn(&mut self) -> Result<Turn, ConnectionError> {
         let server = &self.server;
         let link = &server.link;
-        let mut rx = link.rx();
-        if link.pump(&mut rx, &mut Serving(server))? > 0 {
+        let rx = &mut self.rx;
+        if link.pump(rx, &mut Serving(server))? > 0 {
             // Replies have gone out without looking whether the client sleeps.
             link.ring_if_asleep();
             if self.since.take().is_some() {
@@ -340,14 +342,14 @@ impl Client {
             }
             return Ok(Turn::Busy);
         }
-        link.check_alive(&rx)?;
+        link.check_alive(rx)?;
         let now = Instant::now();
         if now - *self.since.get_or_insert(now) < rx.window.length() {
             return Ok(Turn::Looking);
         }
         rx.window.sleeps();
-        if link.is_ready_after_lying_down(&mut rx) {
-            link.get_up(&mut rx);
+        if link.is_ready_after_lying_down(rx) {
+            link.get_up(rx);
             self.since = None;
             return Ok(Turn::Busy);
         }

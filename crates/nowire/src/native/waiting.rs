@@ -1,22 +1,46 @@
-//! Waiting for what comes on a connection. Whoever waits first reads the ring,
-//! for all; the others sleep until theirs has come, or the reader leaves and one
-//! of them reads on. Tasks have the [`watcher`](super::watcher) read for them.
+//! Waiting for what comes on a connection: one [reads](nowire_protocol::turn) the
+//! ring for all who wait. Tasks have the [`watcher`](super::watcher) read for
+//! them.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use nowire_protocol::turn::{Queued, Readers, Task, Turn, Turns, Wake};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::calls::{Calls, Place, Waiter};
-use super::client::{Client, Failed, Shared};
+use super::client::{Client, Failed, Shared, Waits};
 use super::link::Rx;
 use crate::error::ConnectionError;
 use crate::wait::BURST;
 
 /// Looks at the ring between two looks at the clock.
 const LOOKS: u32 = 32;
+
+impl Readers for Shared {
+    type Reading = Rx;
+    type Sleeper = Waiter;
+
+    #[inline]
+    fn turns(&self) -> &Turns<Rx, Waiter> {
+        &self.turns
+    }
+
+    fn lie_down(&self, rx: &mut Rx) -> bool {
+        let link = &self.link;
+        // The bell may have rung for the last time that this side lay down.
+        link.get_up(rx);
+        let came = link.is_ready_after_lying_down(rx) || link.over().is_some();
+        if came {
+            link.get_up(rx);
+        }
+        came
+    }
+
+    fn nudge(&self) {
+        self.watchers.nudge();
+    }
+}
 
 impl Shared {
     /// Blocks until `ask` finds something. Whoever comes first reads the ring
@@ -33,22 +57,67 @@ impl Shared {
         if let Some(found) = ask(&mut self.calls()) {
             return Ok(found);
         }
+        match Turn::take(self) {
+            Some(mut turn) => self.read(&mut turn, deadline, &mut ask),
+            None => self.wait_for_turn(place, deadline, &mut ask),
+        }
+    }
+
+    /// Sleeps until `ask` finds something, as somebody else reads the ring; reads
+    /// on when that leaves.
+    #[cold]
+    fn wait_for_turn<T>(
+        &self,
+        place: Place,
+        deadline: Option<Instant>,
+        ask: &mut impl FnMut(&mut Calls) -> Option<T>,
+    ) -> Result<T, Failed> {
+        let me = || Waiter::Thread(std::thread::current());
         loop {
-            if let Some(mut rx) = self.link.try_rx() {
-                let found = self.read(&mut rx, deadline, &mut ask);
-                drop(rx);
-                self.hand_over();
-                return found;
+            let mut calls = self.calls();
+            if let Some(found) = ask(&mut calls) {
+                return Ok(found);
             }
-            if let Some(found) = self.sleep_while_read(place, deadline, &mut ask) {
-                self.hand_over();
-                return found;
+            calls.register(place, me());
+            drop(calls);
+            let turn = Turn::take_or_queue(self, me());
+            let failed = match &turn {
+                Ok(_) => None,
+                Err(_) => self.sleep(deadline),
+            };
+            let mut calls = self.calls();
+            calls.unregister(place);
+            let found = ask(&mut calls);
+            drop(calls);
+            if let Some(found) = found {
+                return Ok(found);
+            }
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+            if let Some(mut turn) = turn.map_or_else(Queued::take, Some) {
+                return self.read(&mut turn, deadline, ask);
             }
         }
     }
 
+    /// Sleeps until woken, or until the deadline, unless that or the connection is
+    /// over.
+    fn sleep(&self, deadline: Option<Instant>) -> Option<Failed> {
+        if let Some(over) = self.link.over() {
+            return Some(Failed::Over(over.clone()));
+        }
+        let now = Instant::now();
+        match deadline {
+            Some(deadline) if now >= deadline => return Some(Failed::Deadline),
+            Some(deadline) => std::thread::park_timeout(deadline - now),
+            None => std::thread::park(),
+        }
+        None
+    }
+
     /// Reads the ring until `ask` finds something.
-    pub(super) fn read<T>(
+    fn read<T>(
         &self,
         rx: &mut Rx,
         deadline: Option<Instant>,
@@ -57,6 +126,9 @@ impl Shared {
         let link = &self.link;
         if let Some(found) = ask(&mut self.calls()) {
             return Ok(found);
+        }
+        if let Err(over) = link.stay_up(rx) {
+            return Err(self.end(over));
         }
         let mut since = None;
         'look: loop {
@@ -124,131 +196,6 @@ impl Shared {
         Failed::Over(over)
     }
 
-    /// Sleeps while another thread reads the ring. None: try to read it.
-    pub(super) fn sleep_while_read<T>(
-        &self,
-        place: Place,
-        deadline: Option<Instant>,
-        ask: &mut impl FnMut(&mut Calls) -> Option<T>,
-    ) -> Option<Result<T, Failed>> {
-        self.waiting.threads.fetch_add(1, Ordering::SeqCst);
-        let mut calls = self.calls();
-        let mut found = ask(&mut calls).map(Ok);
-        if found.is_none() {
-            calls.register(place, Waiter::Thread(std::thread::current()));
-        }
-        drop(calls);
-        // SYNC: pairs with the fence in `hand_over`: the reader that has left
-        // sees that we wait, or we see that it has left.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if found.is_none() {
-            if let Some(over) = self.link.over() {
-                found = Some(Err(Failed::Over(over.clone())));
-            } else if self.link.try_rx().is_none() {
-                let now = Instant::now();
-                match deadline {
-                    Some(deadline) if now >= deadline => found = Some(Err(Failed::Deadline)),
-                    Some(deadline) => std::thread::park_timeout(deadline - now),
-                    None => std::thread::park(),
-                }
-            }
-            let mut calls = self.calls();
-            calls.unregister(place);
-            if let Some(came) = ask(&mut calls) {
-                found = Some(Ok(came));
-            }
-        }
-        self.waiting.threads.fetch_sub(1, Ordering::SeqCst);
-        found
-    }
-
-    /// Has somebody else read the ring, if somebody waits.
-    #[inline]
-    pub(super) fn hand_over(&self) {
-        // SYNC: pairs with the fences in `sleep_while_read` and `poll_wait`.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.waiting.any() {
-            self.hand_over_to_waiters();
-        }
-    }
-
-    #[cold]
-    pub(super) fn hand_over_to_waiters(&self) {
-        let thread = self.calls().any_thread();
-        if let Some(thread) = thread {
-            thread.unpark();
-        } else if let Some(mut rx) = self.link.try_rx() {
-            if self.link.is_ready_after_lying_down(&mut rx) {
-                self.link.get_up(&mut rx);
-                self.watchers.nudge();
-            }
-            drop(rx);
-            self.hand_over_to_threads();
-        }
-        self.nudge_if_missed();
-    }
-
-    /// Has a watcher read that could not while this one did. Whoever had the
-    /// ring and leaves calls this.
-    pub(super) fn nudge_if_missed(&self) {
-        // SYNC: pairs with the fence in `read_for_tasks`: the watcher finds the
-        // ring free, or we see that it did not.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.waiting.missed.load(Ordering::Relaxed)
-            && self.waiting.missed.swap(false, Ordering::SeqCst)
-        {
-            self.watchers.nudge();
-        }
-    }
-
-    /// Waits until `ask` finds something, for a task; `may_burst` if it is worth
-    /// looking for a while.
-    pub(crate) fn poll_wait<T>(
-        self: &Arc<Self>,
-        place: Place,
-        may_burst: bool,
-        cx: &mut Context<'_>,
-        mut ask: impl FnMut(&mut Calls) -> Option<T>,
-    ) -> Poll<Result<T, ConnectionError>> {
-        let mut calls = self.calls();
-        if let Some(found) = ask(&mut calls) {
-            return Poll::Ready(Ok(found));
-        }
-        drop(calls);
-        if let Some(over) = self.link.over() {
-            return Poll::Ready(Err(over.clone()));
-        }
-        if let Some(mut rx) = self.link.try_rx()
-            && let Some(found) = self.read_for_a_while(&mut rx, may_burst, &mut ask)
-        {
-            drop(rx);
-            self.hand_over();
-            return Poll::Ready(found);
-        }
-        let mut calls = self.calls();
-        if let Some(found) = ask(&mut calls) {
-            return Poll::Ready(Ok(found));
-        }
-        calls.register(place, Waiter::Task(cx.waker().clone()));
-        drop(calls);
-        self.watch();
-        // SYNC: pairs with the fence in `hand_over`: the reader that leaves sees
-        // that a task waits, or we can read ourselves.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if let Some(mut rx) = self.link.try_rx()
-            && self.link.is_ready_after_lying_down(&mut rx)
-        {
-            self.link.get_up(&mut rx);
-            self.watchers.nudge();
-        }
-        self.nudge_if_missed();
-        self.hand_over_to_threads();
-        match self.link.over() {
-            Some(over) => Poll::Ready(Err(over.clone())),
-            None => Poll::Pending,
-        }
-    }
-
     pub(super) fn read_for_a_while<T>(
         &self,
         rx: &mut Rx,
@@ -290,14 +237,46 @@ impl Shared {
             }
         }
     }
+}
 
-    /// As [`hand_over`](Self::hand_over), for who has looked after the tasks.
-    pub(super) fn hand_over_to_threads(&self) {
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.waiting.threads.load(Ordering::SeqCst) > 0
-            && let Some(thread) = self.calls().any_thread()
+impl Waits<'_> {
+    /// Waits until `ask` finds something; `may_burst` if it is worth looking for a
+    /// while.
+    pub(super) fn poll<T>(
+        &mut self,
+        place: Place,
+        may_burst: bool,
+        cx: &mut Context<'_>,
+        mut ask: impl FnMut(&mut Calls) -> Option<T>,
+    ) -> Poll<Result<T, ConnectionError>> {
+        let shared = self.shared;
+        if let Some(found) = ask(&mut shared.calls()) {
+            return Poll::Ready(Ok(found));
+        }
+        if let Some(over) = shared.link.over() {
+            return Poll::Ready(Err(over.clone()));
+        }
+        let mut turn = Turn::take(&**shared);
+        if let Some(turn) = &mut turn
+            && let Some(found) = shared.read_for_a_while(turn, may_burst, &mut ask)
         {
-            thread.unpark();
+            return Poll::Ready(found);
+        }
+        let mut calls = shared.calls();
+        if let Some(found) = ask(&mut calls) {
+            return Poll::Ready(Ok(found));
+        }
+        calls.register(place, Waiter::Task(cx.waker().clone()));
+        drop(calls);
+        if let Err(error) = shared.watch() {
+            return Poll::Ready(Err(error));
+        }
+        self.counted.get_or_insert_with(|| Task::new(&**shared));
+        // Now that the task counts, this is what has the bell rung.
+        drop(turn);
+        match shared.link.over() {
+            Some(over) => Poll::Ready(Err(over.clone())),
+            None => Poll::Pending,
         }
     }
 }

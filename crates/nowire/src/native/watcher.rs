@@ -1,13 +1,15 @@
 //! The tasks that read a client's ring while only tasks wait.
 
-use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use nowire_protocol::turn::{Turn, Wake};
+use tokio::net::UnixStream;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 
 use super::calls::Waiter;
-use super::client::{Client, Shared};
+use super::client::Shared;
+use crate::error::ConnectionError;
 
 /// The watchers of a channel: one in each runtime whose tasks have waited, as a
 /// runtime may rest while another's tasks wait.
@@ -28,59 +30,32 @@ impl Watchers {
 }
 
 impl Shared {
-    /// Starts the task that reads the ring when no caller does, once in each
-    /// runtime.
-    pub(super) fn watch(self: &Arc<Self>) {
-        self.waiting.tasks.store(1, Ordering::SeqCst);
+    /// Has this runtime read the ring when no caller does.
+    ///
+    /// # Errors
+    /// If it cannot, for want of a descriptor.
+    pub(super) fn watch(self: &Arc<Self>) -> Result<(), ConnectionError> {
         let runtime = Handle::current();
         let mut watchers = self.watchers.lock();
         if watchers.iter().any(|(id, _)| *id == runtime.id()) {
-            return;
+            return Ok(());
         }
-        if let Ok(socket) = self.link.socket().try_clone_to_owned()
-            && let Ok(socket) = tokio::net::UnixStream::from_std(socket.into())
-        {
-            let nudge = Arc::new(Notify::new());
-            watchers.push((runtime.id(), Arc::clone(&nudge)));
-            drop(watchers);
-            let watcher = Watcher {
-                shared: Arc::downgrade(self),
-                runtime: runtime.id(),
-            };
-            runtime.spawn(watcher.run(socket, nudge));
-        }
-    }
-
-    /// Reads what there is; false when nobody needs that any more.
-    fn read_for_tasks(&self) -> bool {
-        let mut rx = self.link.try_rx();
-        if rx.is_none() {
-            self.waiting.missed.store(true, Ordering::SeqCst);
-            // SYNC: pairs with the fence in `nudge_if_missed`: whoever reads sees
-            // that when it leaves, or has left.
-            fence(Ordering::SeqCst);
-            rx = self.link.try_rx();
-        }
-        let Some(mut rx) = rx else {
-            return true;
+        let socket = self.link.socket().try_clone_to_owned();
+        let socket = socket
+            .and_then(|socket| UnixStream::from_std(socket.into()))
+            .map_err(|error| ConnectionError::Socket {
+                peer: self.link.label(),
+                error: Arc::new(error),
+            })?;
+        let nudge = Arc::new(Notify::new());
+        watchers.push((runtime.id(), Arc::clone(&nudge)));
+        drop(watchers);
+        let watcher = Watcher {
+            shared: Arc::downgrade(self),
+            runtime: runtime.id(),
         };
-        let read = self.link.answer(&mut rx).and_then(|()| {
-            loop {
-                while self.link.pump(&mut rx, &mut Client(self))? > 0 {}
-                if !self.link.is_ready_after_lying_down(&mut rx) {
-                    return self.link.check_alive(&rx);
-                }
-                self.link.get_up(&mut rx);
-            }
-        });
-        drop(rx);
-        self.nudge_if_missed();
-        self.hand_over_to_threads();
-        if let Err(over) = read {
-            self.end(over);
-            return false;
-        }
-        true
+        runtime.spawn(watcher.run(socket, nudge));
+        Ok(())
     }
 }
 
@@ -102,19 +77,26 @@ impl Drop for Watcher {
 }
 
 impl Watcher {
-    async fn run(self, socket: tokio::net::UnixStream, nudge: Arc<Notify>) {
+    async fn run(self, socket: UnixStream, nudge: Arc<Notify>) {
+        let mut missed = false;
         loop {
             tokio::select! {
-                ready = socket.readable() => if ready.is_err() { return },
+                ready = socket.readable(), if !missed => if ready.is_err() { return },
                 () = nudge.notified() => {}
             }
             // Tells tokio that what was there is taken; the link takes it.
             let _ = socket.try_io(tokio::io::Interest::READABLE, || {
                 Err::<(), _>(std::io::ErrorKind::WouldBlock.into())
             });
-            match self.shared.upgrade() {
-                Some(shared) if shared.read_for_tasks() => {}
-                _ => return,
+            let Some(shared) = self.shared.upgrade() else {
+                return;
+            };
+            let turn = Turn::take_or_be_nudged(&*shared);
+            missed = turn.is_none();
+            if let Some(mut turn) = turn
+                && !shared.read_all(&mut turn)
+            {
+                return;
             }
         }
     }

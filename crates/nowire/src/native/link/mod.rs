@@ -1,8 +1,8 @@
 //! One native connection in this process, the same on both sides: frames out,
 //! frames in, and the heap of each side.
 //!
-//! Locks, in the order in which they may be taken: `rx`, then what the receiver
-//! of frames has of its own, then `growing`, `held`, `tx`.
+//! Locks, in the order in which they may be taken: what the receiver of frames
+//! has of its own, with the receiving side first, then `growing`, `held`, `tx`.
 
 mod heap;
 mod receiving;
@@ -34,7 +34,6 @@ pub(crate) struct Link {
     inbox: PeerSegment,
     over: OnceLock<ConnectionError>,
     tx: Mutex<Tx>,
-    rx: Mutex<Rx>,
     /// Something waits for room in the ring.
     room_wanted: AtomicBool,
     heap: Heap,
@@ -55,17 +54,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    /// None if the peer has no native calls.
-    pub(crate) fn new(met: Met, wait: Wait, keeping: Keeping) -> Option<Self> {
+    /// The connection and its receiving side; none if the peer has no native calls.
+    pub(crate) fn new(met: Met, wait: Wait, keeping: Keeping) -> Option<(Self, Rx)> {
         let heaps = met.heaps?;
-        Some(Self {
+        let rx = Rx::new(met.inbox_geometry, wait);
+        let link = Self {
             label: met.peer.to_string().into(),
             peer: met.peer,
             streams: met.streams,
             socket: met.socket,
             over: OnceLock::new(),
             tx: Mutex::new(Tx::new(met.outbox_geometry)),
-            rx: Mutex::new(Rx::new(met.inbox_geometry, wait)),
             room_wanted: AtomicBool::new(false),
             heap: heaps.own,
             peer_heap: heaps.peer,
@@ -77,7 +76,8 @@ impl Link {
             outbox: met.outbox,
             inbox: met.inbox,
             charge: met.charge,
-        })
+        };
+        Some((link, rx))
     }
 
     pub(crate) fn label(&self) -> Arc<str> {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use nowire_memory::heap::MAX_UNSEALED;
@@ -26,6 +25,8 @@ const BATCH: usize = 64;
 /// this side is held up, a peer may make all the segments that wait to be sealed,
 /// and as many others as take it from nothing to the usual quota.
 const DESCRIPTORS: usize = 2 * MAX_UNSEALED;
+/// Times this side may get up before it looks whether it was rung.
+const UNANSWERED: u32 = 16;
 /// Doorbells without anything behind them before a peer is cut off.
 const EMPTY_RINGS: u32 = 4096;
 
@@ -48,6 +49,8 @@ pub(crate) struct Rx {
     sleeper: Sleeper,
     room_bell: Ringer,
     pub(crate) window: Window,
+    /// Times this side got up without looking whether it was rung.
+    unanswered: u32,
     descriptors: VecDeque<OwnedFd>,
     /// A root that came ahead of its message.
     ahead: Option<(StreamId, Arrived)>,
@@ -67,6 +70,7 @@ impl Rx {
             window: Window::new(wait),
             descriptors: VecDeque::new(),
             ahead: None,
+            unanswered: 0,
             empty_rings: 0,
             taken_before: 0,
             hung_up: false,
@@ -84,20 +88,6 @@ impl Rx {
 }
 
 impl Link {
-    /// The receiving side, for whoever waits.
-    pub(crate) fn rx(&self) -> MutexGuard<'_, Rx> {
-        lock(&self.rx)
-    }
-
-    /// The receiving side, unless somebody else has it.
-    pub(crate) fn try_rx(&self) -> Option<MutexGuard<'_, Rx>> {
-        match self.rx.try_lock() {
-            Ok(rx) => Some(rx),
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(std::sync::TryLockError::WouldBlock) => None,
-        }
-    }
-
     /// Takes up to a batch of frames off the ring.
     pub(crate) fn pump(
         &self,
@@ -274,6 +264,7 @@ impl Link {
     /// # Errors
     /// If the peer is gone.
     pub(crate) fn answer(&self, rx: &mut Rx) -> Result<(), ConnectionError> {
+        rx.unanswered = 0;
         self.drain(rx).map_err(|what| self.misbehaved(what))?;
         rx.sleeper.get_up(&self.outbox);
         Ok(())
@@ -305,6 +296,20 @@ impl Link {
             tx.wants_room.lie_down(&self.outbox);
         }
         self.is_ready(rx)
+    }
+
+    /// Gets up, as this side looks by itself. What was rung meanwhile is answered
+    /// before it can fill the socket.
+    #[inline]
+    pub(crate) fn stay_up(&self, rx: &mut Rx) -> Result<(), ConnectionError> {
+        if rx.sleeper.is_down() {
+            self.get_up(rx);
+            rx.unanswered += 1;
+            if rx.unanswered >= UNANSWERED {
+                return self.answer(rx);
+            }
+        }
+        Ok(())
     }
 
     /// Gets up, if down: no doorbell is needed until lying down again.
