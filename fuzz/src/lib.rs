@@ -4,7 +4,7 @@
 mod handshake_reader;
 mod head_reader;
 mod input;
-mod native_server;
+mod native;
 pub mod replay;
 mod restless;
 mod ring_reader;
@@ -15,7 +15,8 @@ mod typed;
 
 pub use handshake_reader::handshake_reader;
 pub use head_reader::head_reader;
-pub use native_server::native_server;
+pub use native::client::native_client;
+pub use native::server::native_server;
 pub use ring_reader::ring_reader;
 pub use stream_frames::stream_frames;
 pub use typed::{

@@ -17,7 +17,8 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let mut all = vec![
         ("handshake_reader", handshakes()),
         ("head_reader", heads()),
-        ("native_server", crate::native_server::seeds()),
+        ("native_client", crate::native::client::seeds()),
+        ("native_server", crate::native::server::seeds()),
         ("ring_reader", rings()),
         ("stream_frames", streams()),
     ];
