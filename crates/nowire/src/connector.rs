@@ -219,6 +219,18 @@ pub enum ConnectError {
     /// No heap could be made on this side.
     #[error("own heap: {0}")]
     Heap(#[from] HeapError),
+    /// The server's heap has more addresses than this client allows.
+    #[error(
+        "{peer} has a heap window of {window_bytes} bytes: at most {limit_bytes} are allowed (HeapOptions::peer_window_limit_bytes)"
+    )]
+    ServerHeap {
+        /// The server.
+        peer: Peer,
+        /// Size of the window.
+        window_bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// The server's heap could not be given a place on this side.
     #[error("heap of {peer}: {source}")]
     PeerHeap {
@@ -282,6 +294,7 @@ async fn shake_hands(address: &Address, options: ConnectOptions) -> Result<Met, 
         return Err(ConnectError::NotTrusted { peer, own_uid });
     }
     let mut outbox = OwnedSegment::create(&stem, options.outbox.outbox_bytes())?;
+    let heap_limit_bytes = options.heap.map(|heap| heap.peer_window_limit_bytes);
     let heap = options
         .heap
         .map(|options| options.reserve(&stem))
@@ -348,6 +361,15 @@ async fn shake_hands(address: &Address, options: ConnectOptions) -> Result<Met, 
         Ok(inbox) => inbox,
         Err(source) => return Err(ConnectError::Inbox { peer, source }),
     };
+    if let (Some(limit_bytes), Some(offer)) = (heap_limit_bytes, &welcome.heap)
+        && offer.window_bytes > limit_bytes
+    {
+        return Err(ConnectError::ServerHeap {
+            peer,
+            window_bytes: offer.window_bytes,
+            limit_bytes,
+        });
+    }
     let heaps = match heap.zip(welcome.heap) {
         Some((own, offer)) => match Heaps::new(own, &offer) {
             Ok(heaps) => Some(heaps),

@@ -35,6 +35,7 @@ const OFFERS: &[(usize, u64, &str)] = &[
     (WINDOW, 1 << 19, "power of two"),
     (WINDOW, 1 << 41, "power of two"),
     (WINDOW, u64::MAX, "power of two"),
+    (WINDOW, 1 << 35, "peer_window_limit_bytes"),
     (BASE, 0, "multiple of the window and not 0"),
     (BASE, 0x1000_0000_1000, "multiple of the window and not 0"),
     (BASE, u64::MAX, "multiple of the window and not 0"),
@@ -179,7 +180,9 @@ fn a_server_with_a_heap_that_cannot_be_is_not_connected_to() {
         assert!(
             matches!(
                 error,
-                ConnectError::Handshake { .. } | ConnectError::PeerHeap { .. }
+                ConnectError::Handshake { .. }
+                    | ConnectError::PeerHeap { .. }
+                    | ConnectError::ServerHeap { .. }
             ),
             "{error:?}"
         );
