@@ -95,8 +95,9 @@ impl Bound {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
+        let timeout = self.timeout?;
         // What no clock can tell is no deadline.
-        Instant::now().checked_add(self.timeout?)
+        Instant::now().checked_add(timeout)
     }
 
     pub(super) fn open<E>(
