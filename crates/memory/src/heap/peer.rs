@@ -79,7 +79,7 @@ pub enum PeerHeapError {
 
 /// Why what a peer passed was not accepted.
 ///
-/// All but [`NoMemory`](Self::NoMemory) say that the peer misbehaved.
+/// Most say that the peer misbehaved: see [`is_misbehaviour`](Self::is_misbehaviour).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TakeError {
@@ -108,6 +108,17 @@ pub enum TakeError {
         /// How many bytes.
         bytes: u32,
     },
+}
+
+impl TakeError {
+    /// Whether an honest peer would never have caused it: end the connection, and
+    /// name it.
+    pub fn is_misbehaviour(&self) -> bool {
+        !matches!(
+            self,
+            Self::NoMemory { .. } | Self::Flaw(Flaw::TooDeep { .. })
+        )
+    }
 }
 
 /// What is larger is fetched in the order of its addresses before it is checked in

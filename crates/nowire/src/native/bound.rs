@@ -154,6 +154,11 @@ impl Bound {
         crash_point!("reply.checked");
         match taken {
             Ok(taken) => Ok(Reply::new(taken, came.arrived.metadata, release)),
+            Err(error) if !error.is_misbehaviour() => Err(CallError::Failed {
+                code: Code::of_taking(&error),
+                text: format!("its reply cannot be taken: {error}"),
+                peer: link.label(),
+            }),
             Err(error) => Err(CallError::Connection(
                 link.misbehaved(PeerMisbehaved::Data(error.to_string())),
             )),

@@ -129,12 +129,11 @@ impl Call {
 
     #[cold]
     fn refuse(&mut self, error: &TakeError) {
-        if let TakeError::NoMemory { .. } = error {
-            self.answer_failed(Code::ResourceExhausted, &error.to_string());
+        let text = error.to_string();
+        self.answer_failed(Code::of_taking(error), &text);
+        if !error.is_misbehaviour() {
             return;
         }
-        let text = error.to_string();
-        self.answer_failed(Code::InvalidArgument, &text);
         let link = &self.cx.link.link;
         link.ring_if_asleep();
         link.misbehaved(PeerMisbehaved::Data(text));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use nowire_memory::data::{Never, ScopeError};
+use nowire_memory::heap::TakeError;
 
 use super::client::Failed;
 use crate::error::ConnectionError;
@@ -31,6 +32,14 @@ pub enum Code {
 }
 
 impl Code {
+    /// The code for data that was not taken.
+    pub(crate) fn of_taking(error: &TakeError) -> Self {
+        match error {
+            TakeError::NoMemory { .. } => Self::ResourceExhausted,
+            _ => Self::InvalidArgument,
+        }
+    }
+
     pub(crate) fn to_wire(self) -> u16 {
         match self {
             Self::Cancelled => 1,
