@@ -4,6 +4,7 @@ use nowire::{CallError, Code, HeapOptions, Never};
 
 use crate::house::{House, connect};
 use crate::lab::{LabClient, leaf, tree};
+use crate::shapes::{Chain, MirrorClient};
 
 /// A service that the server of the tests does not have.
 #[nowire::service]
@@ -197,4 +198,34 @@ fn an_item_too_large_to_go_by_value_is_not_blamed_on_the_server() {
     }
     assert_eq!(client.seen().expect("served").cancelled, 1);
     assert_eq!(*client.add(1, 2).expect("served"), 3);
+}
+
+#[test]
+fn a_chain_too_deep_to_be_checked_fails_its_call_and_not_the_connection() {
+    let house = House::new();
+    let _server = house.server("");
+    let mirror = MirrorClient::new(house.channel());
+    let is_too_deep = |outcome: Result<(), CallError>| match outcome {
+        Err(CallError::Failed {
+            code: Code::InvalidArgument,
+            text,
+            ..
+        }) => assert!(text.contains("1024"), "{text}"),
+        other => panic!("{other:?}"),
+    };
+    let scope = mirror.scope().expect("room");
+    let mut chain = scope
+        .build(Chain {
+            number: 0,
+            next: None,
+        })
+        .expect("room");
+    for number in 1..1500 {
+        let next = Some(chain);
+        chain = scope.build(Chain { number, next }).expect("room");
+    }
+    is_too_deep(mirror.chain_length(&chain).map(drop));
+    is_too_deep(mirror.make_chain(1500).map(drop));
+    let short = mirror.make_chain(1000).expect("the connection lives");
+    assert!(short.get().is_some());
 }
