@@ -21,6 +21,7 @@ pub mod memory;
 mod misbehaved;
 pub mod ring;
 pub mod stream;
+mod try_lock;
 pub mod turn;
 
 pub use misbehaved::PeerMisbehaved;

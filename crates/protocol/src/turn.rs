@@ -26,8 +26,8 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, TryLockError};
 
 #[cfg(loom)]
 use loom::sync::{
@@ -41,6 +41,7 @@ use std::sync::{
 };
 
 use crate::memory::full_fence;
+use crate::try_lock::{Guard, TryLock};
 
 /// Whom the queue wakes: a thread that is asleep, or about to be.
 pub trait Wake {
@@ -69,7 +70,7 @@ pub trait Readers {
 /// Whose turn it is to read, and who sleeps meanwhile.
 #[derive(Debug)]
 pub struct Turns<R, S> {
-    reading: Mutex<R>,
+    reading: TryLock<R>,
     /// Threads in the queue; stored with the queue locked.
     threads: AtomicUsize,
     tasks: AtomicUsize,
@@ -88,7 +89,7 @@ impl<R, S: Wake> Turns<R, S> {
     /// Nobody waits, and nobody reads.
     pub fn new(reading: R) -> Self {
         Self {
-            reading: Mutex::new(reading),
+            reading: TryLock::new(reading),
             threads: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
             missed: AtomicBool::new(false),
@@ -96,15 +97,6 @@ impl<R, S: Wake> Turns<R, S> {
                 next: 0,
                 sleepers: VecDeque::new(),
             }),
-        }
-    }
-
-    #[inline]
-    fn try_lock(&self) -> Option<MutexGuard<'_, R>> {
-        match self.reading.try_lock() {
-            Ok(reading) => Some(reading),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -158,7 +150,7 @@ impl<R, S: Wake> Turns<R, S> {
 #[derive(Debug)]
 pub struct Turn<'a, W: Readers> {
     // Dropped in this order.
-    reading: MutexGuard<'a, W::Reading>,
+    reading: Guard<'a, W::Reading>,
     leaving: Leaving<'a, W>,
 }
 
@@ -167,7 +159,7 @@ impl<'a, W: Readers> Turn<'a, W> {
     #[inline]
     pub fn take(readers: &'a W) -> Option<Self> {
         Some(Self {
-            reading: readers.turns().try_lock()?,
+            reading: readers.turns().reading.try_lock()?,
             leaving: Leaving(readers),
         })
     }
@@ -244,10 +236,14 @@ fn hand_over<W: Readers>(readers: &W) {
         if turns.tasks.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let Some(mut reading) = turns.try_lock() else {
+        let Some(mut reading) = turns.reading.try_lock() else {
             return;
         };
-        let missed = turns.missed.swap(false, Ordering::Relaxed);
+        let missed = turns.missed.load(Ordering::Relaxed);
+        if missed {
+            // Another that misses it now is nudged with the rest.
+            turns.missed.store(false, Ordering::Relaxed);
+        }
         let came = readers.lie_down(&mut reading);
         drop(reading);
         if missed || came {

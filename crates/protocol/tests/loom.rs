@@ -2,6 +2,9 @@
 //! that ships, over loom's atomics. Built with `RUSTFLAGS="--cfg loom"`.
 #![cfg(loom)]
 
+#[path = "loom/turns.rs"]
+mod turns;
+
 use std::sync::Arc as StdArc;
 use std::sync::atomic::{AtomicUsize, Ordering as StdOrdering};
 
@@ -17,16 +20,31 @@ const STREAM: StreamId = StreamId { index: 0, call: 1 };
 
 /// Runs `model` in every interleaving and prints how many there were.
 fn exhaust(name: &str, model: impl Fn() + Send + Sync + 'static) {
+    exhaust_within(name, None, model);
+}
+
+/// Runs `model` in every interleaving in which threads are interrupted at most
+/// so many times, where all would be too many.
+fn exhaust_within(
+    name: &str,
+    interruptions: Option<usize>,
+    model: impl Fn() + Send + Sync + 'static,
+) {
     let executions = StdArc::new(AtomicUsize::new(0));
     let counted = StdArc::clone(&executions);
-    loom::model(move || {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = interruptions.or(builder.preemption_bound);
+    builder.check(move || {
         counted.fetch_add(1, StdOrdering::Relaxed);
         model();
     });
-    println!(
-        "loom: {name}: {} executions",
-        executions.load(StdOrdering::Relaxed)
-    );
+    let executions = executions.load(StdOrdering::Relaxed);
+    match interruptions {
+        None => println!("loom: {name}: {executions} executions"),
+        Some(most) => {
+            println!("loom: {name}: {executions} executions of up to {most} interruptions");
+        }
+    }
 }
 
 struct Outboxes {
