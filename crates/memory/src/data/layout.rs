@@ -9,6 +9,7 @@ use super::Shared;
 pub struct Layout {
     text: String,
     fingerprint: u64,
+    size_bytes: usize,
 }
 
 impl Layout {
@@ -32,7 +33,17 @@ impl Layout {
             text.push_str(&described.text);
         }
         let fingerprint = fingerprint(text.as_bytes());
-        Self { text, fingerprint }
+        Self {
+            text,
+            fingerprint,
+            size_bytes: size_of::<T>(),
+        }
+    }
+
+    /// Size of the type itself, without what it points to.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.size_bytes
     }
 
     /// Every type by name, size, alignment, fields, variants and offsets.

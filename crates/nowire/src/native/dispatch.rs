@@ -27,6 +27,8 @@ struct Entry {
     service: usize,
     method: u16,
     runs: Runs,
+    /// Size of an item of its requests, if it has a stream of them.
+    item_bytes: Option<usize>,
 }
 
 /// What a number stands for.
@@ -56,6 +58,7 @@ impl Dispatch {
                     service,
                     method: method as u16,
                     runs: described.runs,
+                    item_bytes: described.requests.map(|item| item().size_bytes()),
                 })
         });
         Self {
@@ -80,6 +83,13 @@ impl Dispatch {
             },
             None => Found::Nothing,
         }
+    }
+
+    /// Size in bytes of an item of a method's requests; none if the method has no
+    /// stream of them.
+    pub(crate) fn item_bytes(&self, code: u16) -> Option<usize> {
+        let entry = self.methods.get(usize::from(code.checked_sub(1)?))?;
+        entry.item_bytes
     }
 
     /// The services with the numbers of their first methods.

@@ -19,7 +19,7 @@ use super::crash::crash_point;
 use super::dispatch::{Dispatch, Found};
 use super::link::{Bell, Link, Receive};
 use super::service::Runs;
-use super::value::Arrived;
+use super::value::{Arrived, Root};
 
 /// One client of a server.
 pub(crate) struct ServerLink {
@@ -37,6 +37,8 @@ struct Running {
 /// What the outside tells a call that is being handled.
 pub(crate) struct Flow {
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// Size of an item of the request, if there is a stream of them.
+    item_bytes: Option<usize>,
     state: Mutex<FlowState>,
     changed: Condvar,
 }
@@ -55,9 +57,10 @@ struct FlowState {
 }
 
 impl Flow {
-    fn new() -> Arc<Self> {
+    fn new(item_bytes: Option<usize>) -> Arc<Self> {
         Arc::new(Self {
             cancelled: Arc::new(AtomicBool::new(false)),
+            item_bytes,
             state: Mutex::new(FlowState {
                 credit: WINDOW_ITEMS,
                 ..FlowState::default()
@@ -68,6 +71,25 @@ impl Flow {
 
     fn lock(&self) -> MutexGuard<'_, FlowState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an item can have so long a root.
+    fn check_length(&self, stream: StreamId, root: &Root) -> Result<(), PeerMisbehaved> {
+        let Some(item_bytes) = self.item_bytes else {
+            return Err(PeerMisbehaved::Order {
+                stream,
+                what: "items of a call without a stream",
+            });
+        };
+        let found_bytes = size_of_val(root.words());
+        match root {
+            Root::Long(_) if found_bytes > item_bytes.next_multiple_of(size_of::<u64>()) => {
+                Err(PeerMisbehaved::Data(format!(
+                    "{found_bytes} bytes came where an item has {item_bytes}"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Has the task stopped when the caller gives up.
@@ -223,7 +245,7 @@ impl Serving<'_> {
         (running.call == stream.call).then(|| Arc::clone(&running.flow))
     }
 
-    fn item(&self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved> {
+    fn item(&self, message: &Message, mut arrived: Arrived) -> Result<(), PeerMisbehaved> {
         let Some(flow) = self.flow(message.stream) else {
             // The handler has returned; the client does not know yet.
             if message.bytes > 0 {
@@ -240,6 +262,9 @@ impl Serving<'_> {
             return Ok(());
         }
         if message.has(Message::ITEM) {
+            // Items may wait for long: nothing waits with them that is not theirs.
+            arrived.metadata = None;
+            flow.check_length(message.stream, &arrived.root)?;
             if state.items.len() >= WINDOW_ITEMS as usize || state.ended {
                 return Err(PeerMisbehaved::Order {
                     stream: message.stream,
@@ -295,7 +320,7 @@ impl Receive for Serving<'_> {
                 method,
                 runs,
             } => {
-                let flow = Flow::new();
+                let flow = Flow::new(server.dispatch.item_bytes(message.code));
                 let stream = message.stream;
                 // The call that is there must be found when it is to be stopped.
                 match server.running().entry(stream.index) {

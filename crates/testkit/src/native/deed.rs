@@ -7,7 +7,7 @@ use nowire_protocol::frame::{Frame, Message, StreamId};
 use nowire_protocol::ring::Outgoing;
 use nowire_protocol::stream::Side;
 
-use super::forgery::{Forgery, at, forge, message, run_of};
+use super::forgery::{Forgery, at, forge, forge_longer, message, run_of};
 use super::lie::{describe, take_call};
 use crate::hostile::{Failure, HostilePeer};
 
@@ -34,6 +34,8 @@ pub enum NativeDeed {
     NoDescription,
     /// Client: asks for what there is not.
     Unknown,
+    /// Passes a thing with more links than are followed, then a good one.
+    TooDeep,
     /// Passes a good thing, over and over, as an honest one would.
     Honest,
 }
@@ -49,6 +51,7 @@ impl NativeDeed {
         ("other-layouts", Self::OtherLayouts),
         ("no-description", Self::NoDescription),
         ("unknown", Self::Unknown),
+        ("too-deep", Self::TooDeep),
         ("honest", Self::Honest),
     ];
 
@@ -78,6 +81,7 @@ impl NativeDeed {
             Self::OtherLayouts => other_layouts(peer),
             Self::NoDescription => no_description(peer),
             Self::Unknown => unknown(peer),
+            Self::TooDeep => too_deep(peer),
             Self::Honest => honest(peer),
         }
     }
@@ -349,4 +353,37 @@ fn unknown(peer: &mut HostilePeer) -> Result<u64, Failure> {
     })?;
     assert!(!reply.has(Message::FAILED), "the connection lives on");
     Ok(number)
+}
+
+fn too_deep(peer: &mut HostilePeer) -> Result<u64, Failure> {
+    const LINKS: usize = 1100;
+    let deep = forge_longer(peer, LINKS * at::THING, |thing| {
+        let mut last = at::OTHER;
+        for link in 0..LINKS {
+            let next = at::END + link * at::THING;
+            thing.empty(next);
+            thing.point(last + at::NEXT, next);
+            last = next;
+        }
+    })?;
+    let good = forge(peer, |_| {})?;
+    for (number, (laid, is_refused)) in [(deep, true), (good, false)].into_iter().enumerate() {
+        let fill = |message: &mut Message| {
+            message.page = laid.page;
+            message.bytes = laid.bytes;
+            message.inline = laid.root;
+        };
+        match peer.side() {
+            Side::Client => {
+                let reply = call(peer, "measure", number as u64, fill)?;
+                assert_eq!(reply.has(Message::FAILED), is_refused, "{reply:?}");
+            }
+            Side::Server => {
+                let (kind, mut reply) = message(Side::Server, "", take_call(peer)?.stream);
+                fill(&mut reply);
+                peer.send_message(kind, &reply)?;
+            }
+        }
+    }
+    Ok(2)
 }

@@ -9,7 +9,7 @@ use nowire_protocol::stream::Side;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use super::forgery::{Forgery, Laid, at, forge, forge_longer, message, pass};
+use super::forgery::{Forgery, Laid, at, forge, message, pass};
 use super::lie::{NativeLie, take_call};
 use crate::hostile::{Failure, HostilePeer};
 
@@ -273,23 +273,6 @@ pub(crate) const LIES: &[NativeLie] = &[
     in_data("a_cycle_of_two", "is pointed to already", |peer, stream| {
         worse(peer, stream, |thing| thing.point(at::OTHER + at::NEXT, 0))
     }),
-    in_data(
-        "a_chain_too_long",
-        "lead here, one from the other",
-        |peer, stream| {
-            const LINKS: usize = 1100;
-            let laid = forge_longer(peer, LINKS * at::THING, |thing| {
-                let mut last = at::OTHER;
-                for link in 0..LINKS {
-                    let next = at::END + link * at::THING;
-                    thing.empty(next);
-                    thing.point(last + at::NEXT, next);
-                    last = next;
-                }
-            })?;
-            pass(peer, stream, laid)
-        },
-    ),
     in_data(
         "overlapping_values",
         "is pointed to already",
@@ -831,6 +814,28 @@ pub(crate) const LIES: &[NativeLie] = &[
         during: "scatter, unread",
         tell: |peer, stream| items(peer, stream, WINDOW_ITEMS + 1),
     },
+    in_frames(
+        "an_item_longer_than_its_type",
+        CLIENT,
+        "64 bytes came where an item has 8",
+        |peer, stream| {
+            peer.send(stream, &root(&[], &[1; 64]))?;
+            let (kind, mut item) = message(Side::Client, "hold", stream);
+            item.flags = Message::ITEM | Message::AHEAD;
+            peer.send_message(kind, &item)
+        },
+    ),
+    in_frames(
+        "an_item_of_a_call_that_has_none",
+        CLIENT,
+        "items of a call without a stream",
+        |peer, _| {
+            let stream = StreamId { index: 1, call: 1 };
+            let (kind, call) = message(Side::Client, "idle", stream);
+            peer.send_message(kind, &call)?;
+            items(peer, stream, 1)
+        },
+    ),
     in_frames(
         "an_item_after_the_last",
         CLIENT,

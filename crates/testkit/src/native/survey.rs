@@ -82,6 +82,9 @@ pub trait Survey {
     /// Takes nothing of what is sent and returns when nobody waits any more.
     #[nowire(pool)]
     fn hold(&self, context: &Context, numbers: Requests<u64>) -> u64;
+    /// The same, where there is nothing to take.
+    #[nowire(pool)]
+    fn idle(&self, context: &Context) -> u64;
 }
 
 /// An honest server.
@@ -242,6 +245,10 @@ impl Survey for Surveyor {
     }
 
     fn hold(&self, context: &Context, _numbers: Requests<u64>) -> u64 {
+        self.idle(context)
+    }
+
+    fn idle(&self, context: &Context) -> u64 {
         let until = Instant::now() + Duration::from_secs(60);
         while !context.is_cancelled() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));

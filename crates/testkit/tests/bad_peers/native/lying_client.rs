@@ -37,7 +37,6 @@ mod is_caught {
         two_pointers_to_one_thing
         a_cycle
         a_cycle_of_two
-        a_chain_too_long
         overlapping_values
         a_thing_that_lies_in_its_own_numbers
         a_length_too_long
@@ -93,6 +92,8 @@ mod is_caught {
         a_release_of_13_pages
         a_reply_from_a_client
         items_beyond_the_window
+        an_item_longer_than_its_type
+        an_item_of_a_call_that_has_none
         an_item_after_the_last
         credit_that_is_not_due
         credit_that_overflows

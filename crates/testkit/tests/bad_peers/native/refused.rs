@@ -61,3 +61,32 @@ fn a_server_that_describes_its_methods_by_garbage_is_cut_off() {
     assert_eq!(peer.line("did"), "1");
     house.assert_no_panic();
 }
+
+#[test]
+fn arguments_with_too_many_links_are_refused() {
+    let house = House::new();
+    let server = NativeServer::start(house.dir(), HONEST, Keeping::Copy);
+    let peer = doer("client", HONEST, &house, NativeDeed::TooDeep, 1);
+    assert_eq!(peer.line("did"), "2");
+    assert_eq!(warnings(&format!("(pid {},", peer.pid())), [""; 0]);
+    assert_eq!((server.surveyor.right(), server.surveyor.wrong()), (1, 0));
+    house.assert_no_panic();
+}
+
+#[test]
+fn replies_with_too_many_links_are_refused() {
+    let house = House::new();
+    let peer = doer("server", LIAR, &house, NativeDeed::TooDeep, 1);
+    let client = survey_client(house.dir(), LIAR, Keeping::Copy);
+    let refused = client.draw(1).expect_err("too deep");
+    assert!(
+        refused
+            .to_string()
+            .contains("lead here, one from the other"),
+        "{refused}"
+    );
+    let thing = client.draw(1).expect("the connection lives on");
+    assert_eq!(&*thing.get().text, "hello");
+    assert_eq!(peer.line("did"), "2");
+    house.assert_no_panic();
+}
