@@ -128,7 +128,7 @@ fn is_over<T, E>(result: Result<T, CallError<E>>) -> bool {
 pub fn native_client(input: &[u8]) {
     let mut input = Input::new(input);
     let way = Way(input.byte() % 5);
-    let honest = input.byte() % 8 != 0;
+    let honest = !input.byte().is_multiple_of(8);
     let scope_bytes = usize::from(input.short());
     let scope = input.bytes(scope_bytes).to_vec();
     let host = host();
