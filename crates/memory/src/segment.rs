@@ -143,8 +143,19 @@ pub(crate) fn create_file(label: &str, size_bytes: usize) -> Result<OwnedFd, Seg
     Ok(descriptor)
 }
 
-/// Checks that mapping `file` brought memory for all of its `size_bytes`.
+/// Checks that mapping `file` brought memory for all of its `size_bytes`, and
+/// sees that it stays: pages are clean until somebody stores to them, and the
+/// kernel may take clean ones back. Allocating them once more makes them dirty.
 pub(crate) fn expect_present(file: BorrowedFd<'_>, size_bytes: usize) -> Result<(), SegmentError> {
+    let none = fs::FallocateFlags::empty();
+    loop {
+        match fs::fallocate(file, none, 0, size_bytes as u64) {
+            // What is lacking shows below.
+            Ok(()) | Err(Errno::NOSPC | Errno::NOMEM) => break,
+            Err(Errno::INTR) => {}
+            Err(source) => return Err(os_error("fallocate", size_bytes)(source)),
+        }
+    }
     let present_bytes = first_hole(file).map_err(os_error("lseek", size_bytes))?;
     if present_bytes < size_bytes as u64 {
         return Err(SegmentError::NoMemory {
