@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use nowire_memory::data::{self, Shared};
-use nowire_memory::heap::{Grown, HeapError, PAGE_BYTES, Run};
+use nowire_memory::heap::{Grown, HeapError, MAX_UNSEALED, PAGE_BYTES, Run};
 use nowire_memory::socket;
 use nowire_protocol::ring::Control;
 
@@ -37,10 +37,14 @@ impl Link {
     }
 
     /// A run in a segment of its own, which can be sealed; an ordinary one, which
-    /// the peer has to copy, while there are as many as can be.
+    /// the peer has to copy, while there are as many as can be, or the peer is
+    /// held up and has not taken those there are.
     pub(crate) fn allocate_sealable(&self, bytes: usize) -> Result<Arc<Run>, AllocateError> {
         if self.heap.spent_bytes() >= SPENT_BYTES {
             self.shrink();
+        }
+        if self.unread_segments() >= MAX_UNSEALED {
+            return self.allocate(bytes);
         }
         match self.grow_sealable(bytes) {
             Err(AllocateError::Heap(HeapError::Segments { .. })) => self.allocate(bytes),
@@ -107,6 +111,7 @@ impl Link {
             page: grown.page,
             pages: grown.pages,
         })?;
+        self.has_announced();
         crash_point!("build.segment-told");
         grown.open();
         self.charge.has_grown_to(self.heap.size_bytes());

@@ -31,6 +31,8 @@ pub(super) struct Tx {
     /// Scopes of the peer's heap to be released when there is room for that.
     /// They are as many as the peer has handed over, and so may be many.
     releases: Vec<u32>,
+    /// Up to where the ring must be read for each segment that was announced.
+    announced: VecDeque<u64>,
 }
 
 impl Tx {
@@ -41,6 +43,7 @@ impl Tx {
             wants_room: Sleeper::new(WANTS_ROOM_OFFSET),
             backlog: VecDeque::new(),
             releases: Vec::new(),
+            announced: VecDeque::new(),
         }
     }
 }
@@ -301,6 +304,24 @@ impl Link {
     pub(super) fn ring(&self) {
         // A hang-up shows to whoever waits on the same socket.
         let _ = socket::ring_doorbell(self.socket.as_fd());
+    }
+
+    /// Notes that a segment was announced just now.
+    pub(super) fn has_announced(&self) {
+        let mut tx = lock(&self.tx);
+        let at = tx.producer.sent() + tx.backlog.len() as u64;
+        tx.announced.push_back(at);
+    }
+
+    /// Segments of which the peer has not read yet. Their descriptors pile up at
+    /// it.
+    pub(super) fn unread_segments(&self) -> usize {
+        let mut tx = lock(&self.tx);
+        // A lie in the cursor comes out at the next push.
+        let _ = tx.producer.is_drained(&self.inbox);
+        let read = tx.producer.acknowledged();
+        while tx.announced.pop_front_if(|at| *at <= read).is_some() {}
+        tx.announced.len()
     }
 
     /// Whether messages wait for room.
