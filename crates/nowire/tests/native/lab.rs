@@ -120,6 +120,8 @@ pub(crate) trait Lab {
     fn caller(&self, cx: &Context) -> u32;
     fn header<'r>(&self, cx: &Context, name: &Str<'_>, out: &'r Scope) -> Option<Str<'r>>;
     fn headers(&self, cx: &Context) -> u64;
+    /// Replies with metadata of that length.
+    fn echo_header(&self, cx: &Context, length: u64) -> u64;
     /// Milliseconds until the caller stops waiting.
     fn patience_ms(&self, cx: &Context) -> Option<u64>;
 
@@ -422,6 +424,15 @@ impl Lab for Bench {
 
     fn headers(&self, cx: &Context) -> u64 {
         cx.all_metadata().len() as u64
+    }
+
+    fn echo_header(&self, cx: &Context, length: u64) -> u64 {
+        let value = "v".repeat(length as usize);
+        let text = length.to_string();
+        let added = cx.reply_metadata("length", &text);
+        added.expect("it is short");
+        cx.reply_metadata("value", &value).expect("it is short");
+        length
     }
 
     fn patience_ms(&self, cx: &Context) -> Option<u64> {

@@ -35,6 +35,19 @@ fn a_heap_grows_on_demand_and_shrinks_on_both_sides() {
 }
 
 #[test]
+fn a_scope_larger_than_any_memory_is_refused() {
+    let house = House::new();
+    let _server = house.server("");
+    let client = house.client();
+    for bytes in [2 << 30, 1 << 40, usize::MAX] {
+        let error = client.scope_of(bytes).expect_err("there is no so much");
+        assert!(error.to_string().contains("1073741824"), "{error}");
+    }
+    let scope = client.scope().expect("room");
+    assert_eq!(*client.weigh(&leaf(&scope, 3)).expect("served"), 3);
+}
+
+#[test]
 fn memory_in_use_is_not_given_back() {
     let house = House::new();
     let _server = house.server("keeping=trust");

@@ -52,6 +52,26 @@ fn metadata_of_several_kilobytes_goes_and_more_than_a_message_is_refused() {
 }
 
 #[test]
+fn metadata_comes_back_with_the_reply_of_its_call() {
+    let house = House::new();
+    let _server = house.server("");
+    let client = house.client();
+    for n in 0..3 {
+        let long = client.echo_header(n * 1000).expect("served");
+        assert_eq!(*long, n * 1000);
+        assert_eq!(
+            long.metadata("length").as_deref(),
+            Some(&*format!("{}", n * 1000))
+        );
+        let value = long.metadata("value").expect("it came");
+        assert_eq!(value.len() as u64, n * 1000);
+        assert_eq!(long.all_metadata().len(), 2);
+        let plain = client.add(n, 1).expect("served");
+        assert!(plain.all_metadata().is_empty());
+    }
+}
+
+#[test]
 fn a_handler_knows_its_caller() {
     let house = House::new();
     let server = house.server("");

@@ -1,5 +1,7 @@
 //! Scopes that nobody can change any more.
 
+use std::os::unix::fs::FileExt;
+
 use nowire::{Ptr, ScopeError, Slice};
 
 use crate::house::House;
@@ -32,7 +34,6 @@ fn a_sealed_scope_can_not_be_changed_by_anybody() {
     let client = house.client();
     let mut scope = client.scope_of(128 << 10).expect("room");
     let mut built = leaf(&scope, 5);
-    let mut bytes = scope.fill(100, |bytes| bytes.fill(1)).expect("room");
     assert_eq!(*client.weigh(&built).expect("served"), 5);
     let heavier = Tree {
         name: nowire::Str::empty(),
@@ -41,10 +42,71 @@ fn a_sealed_scope_can_not_be_changed_by_anybody() {
     };
     assert_eq!(scope.set(&mut built, heavier), Err(ScopeError::Sealed));
     assert!(matches!(scope.str("more"), Err(ScopeError::Sealed)));
-    // A slice of plain bytes is the one thing that could be stored to.
-    let _ = &mut bytes;
     assert_eq!(*client.weigh(&built).expect("served"), 5);
+    assert_write_is_refused(Ptr::address(&built));
     assert_eq!(scope.reset(), Err(ScopeError::Sealed));
+}
+
+/// Opens the memory file that is mapped at an address once more, and stores to it.
+fn assert_write_is_refused(address: usize) {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("mappings");
+    let range = maps.lines().find_map(|line| {
+        let range = line.split_whitespace().next()?;
+        let (from, to) = range.split_once('-')?;
+        let [from, to] = [from, to].map(|text| usize::from_str_radix(text, 16).ok());
+        (from?..to?).contains(&address).then_some(range)
+    });
+    let path = format!("/proc/self/map_files/{}", range.expect("it is mapped"));
+    let file = match std::fs::File::options().write(true).open(&path) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("skipped: {path} can not be opened: {error}");
+            return;
+        }
+    };
+    let error = file.write_at(&[7], 0).expect_err("it is sealed");
+    assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn a_busy_server_is_handed_more_sealed_scopes_than_it_has_room_for() {
+    let house = House::new();
+    let _server = house.server("keeping=seal seal_from=65536");
+    let client = house.client();
+    client.nothing().expect("served");
+    let busy = client.dawdle_later(300).expect("sent");
+    let scopes: Vec<_> = (0..400)
+        .map(|_| client.scope_of(100 << 10).expect("room"))
+        .collect();
+    let built: Vec<_> = (0..)
+        .zip(&scopes)
+        .map(|(n, scope)| leaf(scope, n))
+        .collect();
+    let calls: Vec<_> = built
+        .iter()
+        .map(|built| client.weigh_later(built).expect("sent"))
+        .collect();
+    for (n, call) in (0..).zip(calls) {
+        assert_eq!(*call.wait().expect("served"), n);
+    }
+    busy.wait().expect("served");
+    drop(built);
+    drop(scopes);
+
+    // One after the other, each sealed before the next is made.
+    let busy = client.dawdle_later(300).expect("sent");
+    let scopes: Vec<_> = (0..400)
+        .map(|n| {
+            let scope = client.scope_of(100 << 10).expect("room");
+            drop(client.weigh_later(&leaf(&scope, n)).expect("sent"));
+            scope
+        })
+        .collect();
+    busy.wait().expect("served");
+    for scope in scopes {
+        drop(scope);
+        client.nothing().expect("served");
+    }
 }
 
 #[test]
