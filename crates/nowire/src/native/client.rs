@@ -195,9 +195,11 @@ impl Shared {
                 self.wait(place, deadline, |calls| self.begin(calls, &mut run))?
             }
         };
-        begun
-            .and_then(|begun| self.send_call(begun, message, sent))
-            .map_err(Failed::Over)
+        let ticket = begun.and_then(|begun| self.send_call(begun, message, sent));
+        if self.link.wants_room() {
+            self.make_room(deadline);
+        }
+        ticket.map_err(Failed::Over)
     }
 
     /// [`open`](Self::open), for a task.

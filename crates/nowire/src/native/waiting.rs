@@ -181,6 +181,39 @@ impl Shared {
         }
     }
 
+    /// Blocks while calls wait for room in the ring, as nobody may wait for
+    /// anything for long. Whoever reads the ring sends them as well.
+    #[cold]
+    pub(super) fn make_room(&self, deadline: Option<Instant>) {
+        let link = &self.link;
+        let Some(mut rx) = Turn::take(self) else {
+            return;
+        };
+        while link.has_unsent() {
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                // Whoever waits for the reply finds out.
+                return;
+            }
+            let came = link.pump(&mut rx, &mut Client(self)).and_then(|taken| {
+                if taken > 0 || link.is_ready_after_lying_down(&mut rx) {
+                    link.get_up(&mut rx);
+                    return Ok(());
+                }
+                self.poll_socket(deadline.map(|deadline| deadline - now));
+                link.answer(&mut rx)?;
+                if link.is_ready(&rx) {
+                    return Ok(());
+                }
+                link.check_alive(&rx)
+            });
+            if let Err(over) = came {
+                self.end(over);
+                return;
+            }
+        }
+    }
+
     pub(super) fn poll_socket(&self, for_at_most: Option<Duration>) {
         let timeout = for_at_most.and_then(|time| Timespec::try_from(time).ok());
         let mut sockets = [PollFd::from_borrowed_fd(self.link.socket(), PollFlags::IN)];

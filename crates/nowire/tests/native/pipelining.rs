@@ -25,6 +25,22 @@ fn one_thread_has_more_calls_open_than_streams_and_ring_slots() {
 }
 
 #[test]
+fn calls_are_on_their_way_though_nobody_waits_for_them() {
+    let house = House::new();
+    for setup in ["", "wait=park"] {
+        let _server = house.server(setup);
+        let client = house.client();
+        let calls: Vec<_> = (0..1000)
+            .map(|n| client.add_in_pool_later(n, 1).expect("sent"))
+            .collect();
+        wait_until("all were handled", || {
+            house.client().seen().expect("served").added == 1000
+        });
+        drop(calls);
+    }
+}
+
+#[test]
 fn calls_of_every_kind_of_handler_overlap() {
     let house = House::new();
     let _server = house.server("keeping=trust");

@@ -324,6 +324,12 @@ impl Link {
         tx.announced.len()
     }
 
+    /// Whether anything waits for room.
+    #[inline]
+    pub(crate) fn wants_room(&self) -> bool {
+        self.room_wanted.load(Ordering::Relaxed)
+    }
+
     /// Whether messages wait for room.
     pub(crate) fn has_unsent(&self) -> bool {
         let tx = lock(&self.tx);
