@@ -101,18 +101,20 @@ impl Charge {
         Self { taken: None }
     }
 
-    /// Whether the connection may have `bytes` on top of what it began with.
-    pub(crate) fn may_grow_to(&self, bytes: usize) -> Result<(), Exceeded> {
+    /// Whether the connection may have `bytes` on top of what it began with, and
+    /// how many more there are.
+    pub(crate) fn may_grow_to(&self, bytes: usize) -> Result<usize, Exceeded> {
         let Some(taken) = &self.taken else {
-            return Ok(());
+            return Ok(usize::MAX);
         };
         let used = taken.budget.lock().shared_bytes;
         let limit = taken.budget.limit.shared_bytes;
         let asked = bytes.saturating_sub(taken.grown_bytes.load(Ordering::Relaxed));
-        if asked > limit.saturating_sub(used) {
+        let left = limit.saturating_sub(used);
+        if asked > left {
             return Err(Exceeded::SharedBytes { asked, used, limit });
         }
-        Ok(())
+        Ok(left - asked)
     }
 
     /// The connection has `bytes` on top of what it began with.

@@ -299,7 +299,18 @@ impl Heap {
     /// [`HeapError::Quota`], [`HeapError::WindowFull`], [`HeapError::Segments`],
     /// [`HeapError::Segment`].
     pub fn grow(&self, at_least_pages: u32) -> Result<Grown, HeapError> {
-        let span = self.inner.claim(at_least_pages, Growth::Doubling)?;
+        self.grow_within(at_least_pages, u32::MAX)
+    }
+
+    /// [`grow`](Self::grow) by no more than `at_most_pages`, unless more are asked
+    /// for at once; 64 KiB are the least there is.
+    ///
+    /// # Errors
+    /// As [`grow`](Self::grow).
+    pub fn grow_within(&self, at_least_pages: u32, at_most_pages: u32) -> Result<Grown, HeapError> {
+        let span = self
+            .inner
+            .claim(at_least_pages, Growth::Doubling { at_most_pages })?;
         let made = self.inner.make(span, SEALS);
         let (part, descriptor) = made.inspect_err(|_| self.inner.forget(&[span]))?;
         self.inner.set(span.page, Kind::Unannounced(part));
@@ -349,7 +360,7 @@ impl Heap {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Growth {
-    Doubling,
+    Doubling { at_most_pages: u32 },
     OneShot,
 }
 
@@ -406,7 +417,7 @@ impl Inner {
         let used_bytes = size_bytes(state) as u64;
         let window_pages = (self.window.bytes() / PAGE_BYTES) as u64;
         let grain = u64::from(match growth {
-            Growth::Doubling => GRAIN_PAGES,
+            Growth::Doubling { .. } => GRAIN_PAGES,
             Growth::OneShot => system_pages(),
         });
         let least = u64::from(asked_pages.max(1)).next_multiple_of(grain);
@@ -421,10 +432,11 @@ impl Inner {
         }
         let wanted = match growth {
             Growth::OneShot => least,
-            Growth::Doubling => {
+            Growth::Doubling { at_most_pages } => {
                 let used = used_bytes / PAGE_BYTES as u64;
                 let step = used.clamp(FIRST_PAGES.into(), STEP_PAGES.into());
-                step.next_multiple_of(grain).max(least).min(left)
+                let step = step.min(at_most_pages.into()).next_multiple_of(grain);
+                step.max(least).min(left)
             }
         };
         let room = |pages: u64| {
@@ -441,7 +453,7 @@ impl Inner {
             });
         };
         let kind = match growth {
-            Growth::Doubling => Kind::Changing,
+            Growth::Doubling { .. } => Kind::Changing,
             Growth::OneShot => Kind::OneShot {
                 sealed: false,
                 spent: false,

@@ -30,8 +30,9 @@ impl Link {
             if let Some(run) = self.heap.allocate(pages) {
                 return Ok(run);
             }
-            self.may_grow(pages)?;
-            let grown = self.heap.grow(pages)?;
+            let spare_pages = self.may_grow(pages)?;
+            let at_most_pages = pages.saturating_add(spare_pages);
+            let grown = self.heap.grow_within(pages, at_most_pages)?;
             self.announce(grown)?;
         }
     }
@@ -80,11 +81,13 @@ impl Link {
         lock(&self.held).len()
     }
 
-    fn may_grow(&self, pages: u32) -> Result<(), AllocateError> {
+    /// How many pages more than these the heap may have.
+    fn may_grow(&self, pages: u32) -> Result<u32, AllocateError> {
         let bytes = self.heap.size_bytes() + pages as usize * PAGE_BYTES;
-        self.charge
-            .may_grow_to(bytes)
-            .map_err(|exceeded| AllocateError::Server(exceeded.to_string()))
+        match self.charge.may_grow_to(bytes) {
+            Ok(spare_bytes) => Ok(u32::try_from(spare_bytes / PAGE_BYTES).unwrap_or(u32::MAX)),
+            Err(exceeded) => Err(AllocateError::Server(exceeded.to_string())),
+        }
     }
 
     /// With `growing` held: descriptors come in the order of their frames.
