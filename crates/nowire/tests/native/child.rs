@@ -70,6 +70,9 @@ impl Setup {
             .options(|options| {
                 options.heap = Some(self.heap());
                 options.handshake_timeout = crate::vitals::PATIENCE;
+                if let Some(bytes) = self.number("all_shared") {
+                    options.max_shared_bytes = bytes as usize;
+                }
                 if let Some(streams) = self.number("streams") {
                     options.max_streams = streams as u32;
                 }

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::io::BufRead;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use nowire::crash_points::{ALL, arm as arm_point};
 use nowire::{Slice, Wait};
@@ -11,6 +12,7 @@ use nowire::{Slice, Wait};
 use crate::child::Setup;
 use crate::house::{House, Program};
 use crate::lab::{LabClient, Tree, leaf};
+use crate::shapes::Dice;
 use crate::vitals::Vitals;
 
 /// Where a client can be killed.
@@ -123,7 +125,7 @@ fn work(client: &LabClient) -> Result<(), Box<dyn Error>> {
     assert_eq!(*trees.finish()?, 3);
     client.channel().shrink();
     // Time for the server to lie down, which gives its memory back.
-    std::thread::sleep(std::time::Duration::from_millis(2));
+    std::thread::sleep(Duration::from_millis(2));
     client.nothing()?;
     Ok(())
 }
@@ -153,6 +155,56 @@ fn working(house: &House, setup: &str) -> Program {
     client.say("work");
     client.line("working");
     client
+}
+
+/// How often to kill at any moment: `NOWIRE_KILLS`, or 10 times.
+fn kills() -> u64 {
+    let wanted = std::env::var("NOWIRE_KILLS").ok();
+    wanted.and_then(|kills| kills.parse().ok()).unwrap_or(10)
+}
+
+/// Lets some time pass, of another length each time.
+fn a_moment(dice: &mut Dice) {
+    std::thread::sleep(Duration::from_micros(dice.below(30_000)));
+}
+
+#[test]
+fn processes_killed_at_any_moment_leave_nothing_in_their_peers() {
+    let house = House::new();
+    let mut dice = Dice::new(1);
+    let server = house.server(SERVER);
+    let steady = house.client();
+    let mut level = None;
+    for _ in 0..kills() {
+        let mut victim = working(&house, CLIENT);
+        a_moment(&mut dice);
+        victim.kill();
+        steady.let_go().expect("served");
+        match level {
+            None => {
+                std::thread::sleep(Duration::from_millis(100));
+                level = Some(Vitals::of(server.pid()));
+            }
+            Some(level) => level.assert_again(server.pid()),
+        }
+    }
+    drop(server);
+
+    let mut client = house.program("caller", CLIENT);
+    let mut level = None;
+    for _ in 0..kills() {
+        let mut server = house.server(SERVER);
+        client.say("work");
+        client.line("working");
+        a_moment(&mut dice);
+        server.kill();
+        let lost = client.line("lost");
+        assert!(lost.contains(&format!("pid {}", server.pid())), "{lost}");
+        match level {
+            None => level = Some(Vitals::of(client.pid())),
+            Some(level) => level.assert_again(client.pid()),
+        }
+    }
 }
 
 #[test]
@@ -193,7 +245,7 @@ fn a_server_outlives_clients_killed_at_every_point_and_keeps_nothing_of_them() {
             steady.let_go().expect("served");
             match level {
                 None => {
-                    std::thread::sleep(std::time::Duration::from_millis(100));
+                    std::thread::sleep(Duration::from_millis(100));
                     level = Some(Vitals::of(server.pid()));
                 }
                 Some(level) => level.assert_again(server.pid()),

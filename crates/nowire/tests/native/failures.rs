@@ -148,6 +148,43 @@ fn a_server_out_of_memory_says_so_and_lives_on() {
 }
 
 #[test]
+fn a_server_whose_clients_hold_all_it_may_share_says_so() {
+    let house = House::new();
+    let _server = house.server("all_shared=4194304");
+    let clients = [(); 3].map(|()| LabClient::new(connect(house.trusting())));
+    for client in &clients {
+        client.nothing().expect("served");
+    }
+    let scope = clients[0].scope().expect("room");
+    let text = scope.build(scope.str("abc").expect("room")).expect("room");
+    let mut held = Vec::new();
+    let error = loop {
+        match clients[0].repeat(&text, 10) {
+            Ok(reply) => held.push(reply),
+            Err(error) => break error,
+        }
+        assert!(held.len() < 64, "4 MiB has no more");
+    };
+    match error {
+        CallError::Failed {
+            code: Code::ResourceExhausted,
+            text,
+            ..
+        } => assert!(text.contains("max_shared_bytes"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    // Three connections and what their methods took to describe aside.
+    assert!(held.len() > 32, "only {} of 64 KiB", held.len());
+    for client in &clients {
+        assert_eq!(*client.add(1, 2).expect("served"), 3);
+    }
+    drop(held);
+    crate::vitals::wait_until("there is room again", || {
+        clients[0].repeat(&text, 10).is_ok()
+    });
+}
+
+#[test]
 fn arguments_of_several_scopes_or_of_another_channel_are_refused_by_name() {
     let house = House::new();
     let _server = house.server("keeping=trust");
