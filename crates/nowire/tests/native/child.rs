@@ -51,7 +51,7 @@ impl Setup {
     }
 
     fn heap(&self) -> HeapOptions {
-        let mut heap = HeapOptions::default();
+        let mut heap = crate::house::heap();
         if let Some(bytes) = self.number("quota") {
             heap.quota_bytes = bytes;
         }

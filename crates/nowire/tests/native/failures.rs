@@ -83,7 +83,7 @@ fn a_quota_that_is_used_up_is_named_and_calls_go_on() {
     let mut options = house.options();
     options.connect.heap = Some(HeapOptions {
         quota_bytes: 1 << 20,
-        ..HeapOptions::default()
+        ..crate::house::heap()
     });
     let client = LabClient::new(connect(options));
     let mut scopes = Vec::new();
@@ -109,7 +109,7 @@ fn a_scope_that_the_server_gives_back_can_be_had_though_nobody_called_since() {
     let mut options = house.options();
     options.connect.heap = Some(HeapOptions {
         quota_bytes: 1 << 20,
-        ..HeapOptions::default()
+        ..crate::house::heap()
     });
     let client = LabClient::new(connect(options));
     while let Ok(scope) = client.scope() {

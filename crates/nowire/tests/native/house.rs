@@ -4,11 +4,20 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
-use nowire::{Channel, ChannelOptions, Keeping, Running, Server};
+use nowire::{Channel, ChannelOptions, HeapOptions, Keeping, Running, Server};
 
 use crate::child::{ROLE, RUNTIME, SETUP};
 use crate::common::Runtime;
 use crate::lab::{Bench, LabAsyncClient, LabClient, LabServer};
+
+/// The heaps of tests. Their windows are small, so that hardly ever one lies where
+/// the peer, busy with other tests, has another: it would work on copies.
+pub(crate) fn heap() -> HeapOptions {
+    HeapOptions {
+        window_bytes: 256 << 20,
+        ..HeapOptions::default()
+    }
+}
 
 /// What the server of a test is called.
 pub(crate) const NAME: &str = "lab";
@@ -51,6 +60,7 @@ impl House {
 
     pub(crate) fn options(&self) -> ChannelOptions {
         let mut options = ChannelOptions::default();
+        options.connect.heap = Some(heap());
         options.connect.runtime_dir = Some(self.runtime.path().into());
         // A busy machine must not fail a test.
         options.connect.timeout = crate::vitals::PATIENCE;
