@@ -51,6 +51,15 @@ pub enum ConnectionError {
         /// The peer.
         peer: Arc<str>,
     },
+    /// This side could not map memory that the peer shares. Look at its limits of
+    /// mappings, open files and memory.
+    #[error("memory of {peer} could not be mapped here: {error}")]
+    Memory {
+        /// The peer.
+        peer: Arc<str>,
+        /// What failed.
+        error: String,
+    },
     /// The control socket failed.
     #[error("the control socket of {peer} failed: {error}; is the limit of open files reached?")]
     Socket {

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use nowire_memory::heap::MAX_UNSEALED;
-use nowire_memory::socket;
+use nowire_memory::heap::PeerHeapError;
+use nowire_memory::{SegmentError, socket};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
 use nowire_protocol::frame::{Frame, Message, ResetCode, StreamId};
@@ -215,7 +216,16 @@ impl Link {
         };
         self.peer_heap
             .add(page, pages, descriptor)
-            .map_err(|error| PeerMisbehaved::Heap(error.to_string()))
+            .map_err(|error| {
+                if let PeerHeapError::Segment(SegmentError::Os { .. }) = &error {
+                    // The first reason counts, and this one is not the peer's.
+                    self.close(ConnectionError::Memory {
+                        peer: self.label(),
+                        error: error.to_string(),
+                    });
+                }
+                PeerMisbehaved::Heap(error.to_string())
+            })
     }
 
     /// Takes what came on the control socket: doorbells and descriptors.
