@@ -16,6 +16,8 @@ use crate::wait::BURST;
 
 /// Looks at the ring between two looks at the clock.
 const LOOKS: u32 = 32;
+/// How often a thread looks whether another has found room for its call.
+const ROOM_LOOK: Duration = Duration::from_millis(1);
 
 impl Readers for Shared {
     type Reading = Rx;
@@ -186,8 +188,21 @@ impl Shared {
     #[cold]
     pub(super) fn make_room(&self, deadline: Option<Instant>) {
         let link = &self.link;
-        let Some(mut rx) = Turn::take(self) else {
-            return;
+        let mut rx = loop {
+            match Turn::take_or_queue(self, Waiter::Thread(std::thread::current())) {
+                Ok(turn) => break turn,
+                Err(queued) => {
+                    // Whoever reads sends them as well, but does not say so.
+                    std::thread::park_timeout(ROOM_LOOK);
+                    if let Some(turn) = queued.take() {
+                        break turn;
+                    }
+                }
+            }
+            let too_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if too_late || !link.has_unsent() || link.over().is_some() {
+                return;
+            }
         };
         while link.has_unsent() {
             let now = Instant::now();

@@ -233,11 +233,18 @@ impl Link {
     fn wait_for_room(&self, mut tx: MutexGuard<'_, Tx>) -> Result<(), ConnectionError> {
         crash_point!("send.waits-for-room");
         self.room_wanted.store(true, Ordering::Relaxed);
-        tx.wants_room.get_up(&self.outbox);
-        tx.wants_room.lie_down(&self.outbox);
-        // SYNC: pairs with the fence in `Ringer::must_ring`: the peer moved its
-        // cursor before we lay down, or sees that we did.
-        let flushed = self.flush(&mut tx);
+        let flushed = loop {
+            tx.wants_room.get_up(&self.outbox);
+            tx.wants_room.lie_down(&self.outbox);
+            let sent = tx.producer.sent();
+            // SYNC: pairs with the fence in `Ringer::must_ring`: the peer moved its
+            // cursor before we lay down, or sees that we did. If it moved, it may
+            // have seen us as well, and does so only once.
+            let flushed = self.flush(&mut tx);
+            if flushed.is_err() || !self.wants_room() || tx.producer.sent() == sent {
+                break flushed;
+            }
+        };
         let ring = tx.bell.must_ring(&self.inbox);
         drop(tx);
         if ring {
