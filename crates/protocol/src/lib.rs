@@ -4,8 +4,8 @@
 //! which only its owner may write and which its peer maps read-only. This crate
 //! says what lies where in an outbox ([`geometry`]), how frames pass through
 //! the ring in it ([`ring`], [`frame`]), how a sleeping side is woken
-//! ([`bell`]), how streams keep to their windows ([`stream`]) and how gRPC
-//! header blocks are written ([`head`]).
+//! ([`bell`]), who of a side reads ([`turn`]), how streams keep to their windows
+//! ([`stream`]) and how gRPC header blocks are written ([`head`]).
 //!
 //! Nothing here maps memory or makes a system call: memory is reached through
 //! [`memory::ReadMemory`] and [`memory::WriteMemory`], so the code that ships is
