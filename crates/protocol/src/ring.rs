@@ -424,6 +424,11 @@ impl Consumer {
         self.taken
     }
 
+    /// Frames taken, as far as the peer has been told.
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
     /// Whether a frame is there, without looking into it.
     #[inline]
     pub fn is_ready(&self, peer: &impl ReadMemory) -> bool {
