@@ -39,6 +39,7 @@ fn test(context: &Context) -> Result<Done, Failure> {
     let tests = printed.matches("<testcase ").count();
     Ok(lacking(&printed)
         .into_iter()
+        .chain(unsteady(&printed))
         .fold(Done::noting(format!("{tests} tests")), Done::but_not))
 }
 
@@ -62,9 +63,40 @@ fn lacking(account: &str) -> Vec<String> {
     lacking
 }
 
+/// The tests that passed at their second try only: each is a defect to be found.
+fn unsteady(account: &str) -> Vec<String> {
+    let mut test = "";
+    let mut unsteady = Vec::new();
+    for line in account.lines().map(str::trim_start) {
+        if let Some(case) = line.strip_prefix("<testcase name=\"") {
+            test = case.split('"').next().unwrap_or(case);
+        }
+        if line.starts_with("<flakyFailure") {
+            unsteady.push(format!(
+                "{test}: FAILED AT FIRST and passed at the second try"
+            ));
+        }
+    }
+    unsteady
+}
+
 #[cfg(test)]
 mod tests {
-    use super::lacking;
+    use super::{lacking, unsteady};
+
+    #[test]
+    fn test_that_failed_at_first_is_named() {
+        let account = "\
+            <testcase name=\"all_is_well\" classname=\"x\">\n\
+            </testcase>\n\
+            <testcase name=\"now_and_then\" classname=\"x\">\n\
+              <flakyFailure type=\"test failure\">\n\
+              </flakyFailure>\n\
+            </testcase>\n";
+        let named = unsteady(account);
+        assert_eq!(named.len(), 1);
+        assert!(named[0].starts_with("now_and_then: "), "{named:?}");
+    }
 
     #[test]
     fn test_that_lacked_something_is_named_with_what_it_lacked() {
