@@ -112,16 +112,22 @@ impl Link {
         }
         // The cursor moves by quarters of the ring: whoever waits for room gets it
         // then, and no call waits for the fence in between.
-        if rx.consumer.published() != published
-            && rx.room_bell.must_ring(&self.inbox)
-            && Ringer::new(SLEEPING_OFFSET).is_down(&self.inbox)
-        {
-            self.ring();
+        if rx.consumer.published() != published {
+            self.ring_for_room(rx);
         }
         if self.room_wanted.load(Ordering::Relaxed) {
             self.give_room()?;
         }
         Ok(taken)
+    }
+
+    /// Wakes a peer that sleeps until there is room, which there is.
+    #[inline]
+    fn ring_for_room(&self, rx: &mut Rx) {
+        if rx.room_bell.must_ring(&self.inbox) && Ringer::new(SLEEPING_OFFSET).is_down(&self.inbox)
+        {
+            self.ring();
+        }
     }
 
     #[inline]
@@ -300,6 +306,10 @@ impl Link {
     /// Lies down: from now on the peer rings. True if there is something to do
     /// after all.
     pub(crate) fn is_ready_after_lying_down(&self, rx: &mut Rx) -> bool {
+        // A peer that waits for room shall not wait for the rest of a quarter.
+        if rx.consumer.publish(&self.outbox) {
+            self.ring_for_room(rx);
+        }
         rx.sleeper.lie_down(&self.outbox);
         if self.room_wanted.load(Ordering::Relaxed) {
             let mut tx = lock(&self.tx);
