@@ -8,7 +8,7 @@ use nowire_protocol::frame::{
 };
 use nowire_protocol::geometry::Geometry;
 use nowire_protocol::handshake::{
-    HeapOffer, Hello, Refusal, RefusalCode, VERSION, VERSIONS, Welcome,
+    HeapOffer, Hello, ReferenceOffer, Refusal, RefusalCode, VERSION, VERSIONS, Welcome,
 };
 use nowire_protocol::head::{TABLE, write_field};
 
@@ -30,7 +30,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 pub(crate) fn hello() -> Hello {
     Hello {
         versions: VERSIONS,
-        features: 0b101,
+        features: 0b111,
         outbox: Geometry::DEFAULT,
         streams: 100,
         window_bytes: 65_536,
@@ -42,6 +42,10 @@ pub(crate) fn hello() -> Hello {
             window_bytes: 1 << 30,
             seal_from_bytes: 65_536,
         }),
+        references: Some(ReferenceOffer {
+            key: *b"0123456789abcdef",
+            seal_from_bytes: 65_536,
+        }),
     }
 }
 
@@ -49,11 +53,12 @@ pub(crate) fn hello() -> Hello {
 fn handshakes() -> Vec<Vec<u8>> {
     let welcome = Welcome {
         version: VERSION,
-        features: 0b101,
+        features: 0b111,
         outbox: Geometry::SMALLEST,
         streams: 10,
         window_bytes: 4096,
         heap: hello().heap,
+        references: hello().references,
     };
     let refusal = Refusal {
         code: RefusalCode::ConnectionLimit,

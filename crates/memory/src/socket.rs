@@ -1,8 +1,8 @@
 //! The control socket: a Unix stream socket between two processes that share
 //! segments.
 //!
-//! It carries the handshake with its descriptors, then nothing but doorbells;
-//! its hang-up is the peer's death. The doorbell is this socket and not an
+//! It carries the handshake with its descriptors, then doorbells and the
+//! descriptors of further segments; its hang-up is the peer's death. The doorbell is this socket and not an
 //! eventfd, because an eventfd's `O_NONBLOCK` and counter are shared with the
 //! peer: it could clear the one or fill the other, and so block whoever rings.
 //! `MSG_DONTWAIT` belongs to each call and cannot be taken away.
@@ -51,6 +51,24 @@ pub struct Received {
     /// Descriptors that came with them, closed on exec.
     pub descriptors: Vec<OwnedFd>,
     /// More descriptors came than were asked for; those are closed.
+    pub surplus: bool,
+}
+
+/// The byte to which [`hand_over`] attaches its descriptor. All others are mere
+/// doorbells.
+const DESCRIPTOR: u8 = 2;
+
+/// What [`answer_doorbell`] took off the socket.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// How often it was rung, descriptors included; 0 means that the peer hung up.
+    pub rung: usize,
+    /// Descriptors that came before `descriptor` and were lost, because this
+    /// process had no number free for them; or that never were.
+    pub lost: usize,
+    /// A descriptor that was handed over, closed on exec.
+    pub descriptor: Option<OwnedFd>,
+    /// There was a descriptor where none may be; it is closed.
     pub surplus: bool,
 }
 
@@ -203,6 +221,64 @@ pub fn ring_doorbell(socket: BorrowedFd<'_>) -> io::Result<()> {
         Ok(_) | Err(Errno::AGAIN) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Hands a descriptor over to the peer, which wakes it as a doorbell does. Never
+/// blocks.
+///
+/// # Errors
+/// `EAGAIN` when the socket is full, `ETOOMANYREFS` when this user has as many
+/// descriptors on their way as the limit allows, `EPIPE` or `ECONNRESET` when the
+/// peer is gone.
+pub fn hand_over(socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    send_with_descriptors(socket, &[DESCRIPTOR], &[descriptor]).map(drop)
+}
+
+/// Takes doorbells and at most one descriptor off the socket; never blocks. To be
+/// called again before waiting, until it says `EAGAIN`.
+///
+/// # Errors
+/// `EAGAIN` when nothing has come; what `recvmsg` says, apart from a hang-up.
+pub fn answer_doorbell(socket: BorrowedFd<'_>) -> io::Result<Answered> {
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let mut bytes = [0; 256];
+    // One more than may come, to see that it did.
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = retry(|| {
+        net::recvmsg(
+            socket,
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut control,
+            flags,
+        )
+    });
+    let rung = match received {
+        Ok(message) => message.bytes,
+        Err(Errno::CONNRESET | Errno::PIPE) => return Ok(Answered::default()),
+        Err(error) => return Err(error),
+    };
+    let bytes = &bytes[..rung];
+    let mut answered = Answered {
+        rung,
+        // The kernel hands out no byte behind one with descriptors, so one that
+        // is there belongs to the last.
+        lost: bytes.iter().filter(|byte| **byte == DESCRIPTOR).count(),
+        ..Answered::default()
+    };
+    for attached in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = attached {
+            for descriptor in descriptors {
+                if bytes.last() == Some(&DESCRIPTOR) && answered.descriptor.is_none() {
+                    answered.descriptor = Some(descriptor);
+                    answered.lost -= 1;
+                } else {
+                    answered.surplus = true;
+                }
+            }
+        }
+    }
+    Ok(answered)
 }
 
 /// Takes what was rung, up to 1024 times; never blocks. To be called again

@@ -310,6 +310,7 @@ async fn shake_hands(address: &Address, options: ConnectOptions) -> Result<Met, 
         user_agent: options.user_agent,
         target: stem,
         heap: offer,
+        references: None,
     };
     let message = hello.encode().map_err(ConnectError::Options)?;
     let exchange = Exchange::new(socket).map_err(io)?;

@@ -79,6 +79,7 @@ mod budget;
 mod cell;
 mod connection;
 mod connector;
+mod descriptors;
 mod driver;
 mod error;
 mod exchange;
@@ -111,8 +112,8 @@ pub use heap_options::{HeapOptions, Heaps, SealFrom};
 pub use listener::{AcceptError, ListenError, ListenOptions, Listener};
 pub use met::Met;
 pub use native::{
-    Bound, CallError, CallOver, Channel, ChannelOptions, Code, Context, Exchange, Kept, Mismatch,
-    Pending, Replies, Reply, Request, Requests, Running, ScopeUnavailable, ServeError, Server,
+    AsyncReplies, AsyncRequests, Bound, CallError, CallOver, Channel, ChannelOptions, Code,
+    Context, Exchange, Kept, Mismatch, Pending, Replies, Reply, Request, Requests, Running, ScopeUnavailable, ServeError, Server,
     ServerBuilder, Service, connect, connect_with,
 };
 pub use nowire_macros::{Shared, service};

@@ -150,7 +150,8 @@ impl Shared {
             | Frame::Reply(_)
             | Frame::Segment { .. }
             | Frame::Retire { .. }
-            | Frame::Release(_)) => Err(PeerMisbehaved::Kind(native.kind())),
+            | Frame::Release(_)
+            | Frame::Extent(_)) => Err(PeerMisbehaved::Kind(native.kind())),
         };
         result.map_err(|what| self.misbehaved(what))?;
         rx.consumer.advance(&self.outbox, payload_bytes);

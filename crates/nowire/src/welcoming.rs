@@ -203,6 +203,7 @@ async fn shake_hands(
         streams,
         window_bytes: options.window_bytes,
         heap: offer,
+        references: None,
     };
     let sent = exchange
         .send(&welcome.encode()?, Some(outbox.descriptor()))

@@ -127,6 +127,7 @@ fn hello() -> Hello {
         user_agent: String::new(),
         target: STEM.into(),
         heap: None,
+        references: None,
     }
 }
 
@@ -439,6 +440,7 @@ fn welcome() -> Welcome {
         streams: 1,
         window_bytes: 1,
         heap: None,
+        references: None,
     }
 }
 

@@ -12,6 +12,7 @@
 //! segm.  stamp  kind  0      0        0       0       page    pages   0       0
 //! retire stamp  kind  0      0        0       0       page    0       0       0
 //! releas stamp  kind  count  0        0       0       pages, up to 12 of 4 bytes
+//! extent stamp  kind  flags  descr.   index   call    number (8)      offset (8)      bytes (8), segment (8), 0
 //! ```
 //! All numbers are little-endian. `stamp` is written last and makes the frame
 //! valid; `offset` is where the payload starts in the data area unless the flag
@@ -19,6 +20,7 @@
 //! are the lengths in bytes of the header block, the message data and the
 //! trailer block, which follow one another in that order.
 
+mod extent;
 mod native;
 
 use std::fmt;
@@ -26,6 +28,7 @@ use std::fmt;
 use crate::geometry::Geometry;
 use crate::misbehaved::PeerMisbehaved;
 
+pub use extent::{Extent, FLAG_MORE, KIND_EXTENT};
 pub(crate) use native::segment_words;
 pub use native::{
     KIND_CALL, KIND_RELEASE, KIND_REPLY, KIND_RETIRE, KIND_SEGMENT, Message, MessageKind, Pages,
@@ -177,6 +180,8 @@ pub enum Frame {
     },
     /// The sender no longer reads these scopes of the receiver's heap.
     Release(Pages),
+    /// A reference, or a part of one, which goes with the frame behind it.
+    Extent(Extent),
 }
 
 impl Frame {
@@ -193,6 +198,7 @@ impl Frame {
             Self::Segment { .. } => KIND_SEGMENT,
             Self::Retire { .. } => KIND_RETIRE,
             Self::Release(_) => KIND_RELEASE,
+            Self::Extent(_) => KIND_EXTENT,
         }
     }
 }
@@ -302,6 +308,7 @@ fn read_other(words: &[u64; SLOT_WORDS], geometry: Geometry) -> Result<Frame, Pe
             return Ok(Frame::Retire { page });
         }
         KIND_RELEASE => return Pages::from_words(words).map(Frame::Release),
+        KIND_EXTENT => return Extent::from_words(words).map(Frame::Extent),
         _ => return Err(PeerMisbehaved::Kind(kind)),
     }
     let known = FLAG_HEAD | FLAG_DATA | FLAG_TAIL | FLAG_END | FLAG_INLINE;

@@ -40,6 +40,19 @@ pub enum PeerMisbehaved {
         /// Alleged number of pages.
         pages: u32,
     },
+    /// An extent without bytes, or that does not lie in its segment.
+    #[error("extent of {bytes} bytes at {offset_bytes} in a segment of {segment_bytes}")]
+    Extent {
+        /// Alleged offset in the segment.
+        offset_bytes: u64,
+        /// Alleged length in bytes.
+        bytes: u64,
+        /// Alleged size of the segment in bytes.
+        segment_bytes: u64,
+    },
+    /// References that come out of order, or with descriptors that do not fit.
+    #[error("its references: {0}")]
+    References(&'static str),
     /// A payload that does not lie in the data area, or is longer than a piece.
     #[error("payload of {bytes} bytes at {offset} in a data area of {data_bytes}")]
     Payload {

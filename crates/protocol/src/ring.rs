@@ -17,9 +17,10 @@
 use std::sync::atomic::Ordering;
 
 use crate::frame::{
-    self, FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, Frame, INLINE_BYTES,
-    INLINE_WORD, KIND_CREDIT, KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET, KIND_RETIRE,
-    KIND_SEGMENT, Message, MessageKind, Pages, Parts, Place, ResetCode, SLOT_WORDS, StreamId,
+    self, Extent, FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, Frame,
+    INLINE_BYTES, INLINE_WORD, KIND_CREDIT, KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET,
+    KIND_RETIRE, KIND_SEGMENT, Message, MessageKind, Pages, Parts, Place, ResetCode, SLOT_WORDS,
+    StreamId,
 };
 use crate::geometry::{CURSOR_OFFSET, Geometry, SLOT_BYTES};
 use crate::memory::{ReadMemory, WriteMemory};
@@ -140,6 +141,35 @@ impl Producer {
     /// Frames the consumer was last seen to have taken.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
+    }
+
+    /// Writes the extents of references that go with the frame to be pushed next;
+    /// false, with nothing written, if there is not room for them and for the
+    /// largest frame now.
+    ///
+    /// # Errors
+    /// If the peer's cursor is a lie.
+    pub fn push_extents(
+        &mut self,
+        outbox: &impl WriteMemory,
+        peer: &impl ReadMemory,
+        extents: impl ExactSizeIterator<Item = Extent>,
+    ) -> Result<bool, PeerMisbehaved> {
+        // One more than their number: some calls take two frames.
+        let slots = extents.len() as u64 + 1;
+        let piece = self.geometry.piece_bytes().next_multiple_of(SLOT_BYTES) as u64;
+        if !self.has_room(peer, self.reserve() + slots, 2 * piece)? {
+            return Ok(false);
+        }
+        for extent in extents {
+            self.publish_slot(outbox, extent.to_words());
+        }
+        Ok(true)
+    }
+
+    /// Most extents that [`push_extents`](Self::push_extents) ever finds room for.
+    pub fn extents_limit(&self) -> usize {
+        (self.geometry.ring_slots() / 2) as usize
     }
 
     /// Writes parts of a call; false if there is no room now.

@@ -9,6 +9,8 @@
 
 #[path = "layout_page/announcement.rs"]
 mod announcement;
+#[path = "layout_page/extent.rs"]
+mod extent;
 #[path = "layout_page/handshake.rs"]
 mod handshake;
 #[path = "layout_page/head.rs"]
@@ -39,6 +41,7 @@ fn every_table_of_the_page_is_true() {
         ("shapes", outbox::shapes()),
         ("slot", slot::slot()),
         ("native slot", native::slot()),
+        ("extent slot", extent::slot()),
         ("flags", slot::flags()),
         ("reset codes", slot::reset_codes()),
         ("example", ring::example()),
@@ -50,6 +53,7 @@ fn every_table_of_the_page_is_true() {
         ("hello", handshake::hello()),
         ("welcome", handshake::welcome()),
         ("heap", handshake::heap()),
+        ("references", handshake::references()),
         ("features", handshake::features()),
         ("refusal", handshake::refusal()),
         ("refusal codes", handshake::refusal_codes()),

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use nowire_protocol::frame::{Frame, Message, MessageKind, Pages, RELEASE_PAGES, StreamId};
+use nowire_protocol::frame::{Extent, Frame, Message, MessageKind, Pages, RELEASE_PAGES, StreamId};
 use nowire_protocol::geometry::{Geometry, RING_OFFSET, SLOT_BYTES};
 use nowire_protocol::head::{self, Block, Field, Fields, TABLE};
 use nowire_protocol::memory::{PrivateMemory, ReadMemory, WriteMemory};
@@ -32,6 +32,7 @@ enum Step {
 enum Native {
     Message(MessageKind, Message),
     Control(Control),
+    Extent(Extent),
 }
 
 impl Native {
@@ -39,6 +40,7 @@ impl Native {
         match self {
             Self::Message(kind, message) => producer.push_message(ours, theirs, kind, &message),
             Self::Control(control) => producer.push_control(ours, theirs, control),
+            Self::Extent(extent) => producer.push_extents(ours, theirs, [extent].into_iter()),
         }
         .expect("an honest peer")
     }
@@ -52,6 +54,7 @@ impl Native {
             Self::Control(Control::Retire { page }) => Frame::Retire { page },
             Self::Control(Control::Release(pages)) if pages.is_empty() => return None,
             Self::Control(Control::Release(pages)) => Frame::Release(pages),
+            Self::Extent(extent) => Frame::Extent(extent),
             Self::Control(other) => panic!("not of native calls: {other:?}"),
         })
     }
@@ -63,6 +66,7 @@ impl Native {
             Frame::Segment { page, pages } => Self::Control(Control::Segment { page, pages }),
             Frame::Retire { page } => Self::Control(Control::Retire { page }),
             Frame::Release(pages) => Self::Control(Control::Release(pages)),
+            Frame::Extent(extent) => Self::Extent(extent),
             other => panic!("not of native calls: {other:?}"),
         }
     }
@@ -114,8 +118,23 @@ fn native() -> impl Strategy<Value = Native> {
         pages: pages.clamp(1, u32::MAX - page.min(u32::MAX - 1)),
     });
     let retire = any::<u32>().prop_map(|page| Control::Retire { page });
+    let extent = (any::<[u32; 3]>(), any::<[u64; 4]>(), any::<bool>()).prop_map(
+        |([index, call, descriptor], [number, at, length, behind], more)| {
+            let (offset_bytes, bytes) = (at >> 2, (length >> 2).max(1));
+            Native::Extent(Extent {
+                stream: StreamId { index, call },
+                number,
+                more,
+                descriptor: descriptor as u16,
+                offset_bytes,
+                bytes,
+                segment_bytes: (offset_bytes + bytes).max(behind >> 1),
+            })
+        },
+    );
     prop_oneof![
         4 => message,
+        1 => extent,
         2 => prop_oneof![segment, retire, release].prop_map(Native::Control),
     ]
 }

@@ -59,6 +59,9 @@ pub enum HandshakeError {
     /// to a client that has none.
     #[error("a heap for native calls, which were not asked for")]
     HeapUnasked,
+    /// References in a message without their feature.
+    #[error("references, without the feature")]
+    ReferencesUnasked,
     /// A heap that no process can have.
     #[error("heap of {window_bytes} bytes at {base:#x}: {what}")]
     Heap {

@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use super::fields::Fields;
 use super::limits::{check_streams, check_text, check_window};
 use super::message::Message;
-use super::{HandshakeError, HeapOffer, Kind, VERSIONS, heap};
+use super::{HandshakeError, HeapOffer, Kind, ReferenceOffer, VERSIONS, heap, references};
 use crate::geometry::Geometry;
 
 /// What a client says first.
@@ -29,6 +29,9 @@ pub struct Hello {
     /// Its heap, if it makes native calls; goes with the feature
     /// [`NATIVE`](super::NATIVE).
     pub heap: Option<HeapOffer>,
+    /// How it takes references, if it does; goes with the feature
+    /// [`REFERENCES`](super::REFERENCES).
+    pub references: Option<ReferenceOffer>,
 }
 
 impl Hello {
@@ -36,7 +39,7 @@ impl Hello {
     ///
     /// # Errors
     /// If a string is too long or not plain text, a number out of range, or a heap
-    /// there without the feature: what this returns can be decoded.
+    /// or references there without the feature: what this returns can be decoded.
     pub fn encode(&self) -> Result<Vec<u8>, HandshakeError> {
         check_streams(self.streams)?;
         check_window(self.window_bytes)?;
@@ -64,6 +67,7 @@ impl Hello {
             message.bytes(text.as_bytes());
         }
         heap::write(&mut message, self.features, self.heap)?;
+        references::write(&mut message, self.features, self.references)?;
         Ok(message.finish())
     }
 
@@ -94,6 +98,7 @@ impl Hello {
             user_agent: fields.text("user agent", lengths[1])?,
             target: fields.text("target", lengths[2])?,
             heap: heap::read(&mut fields, features)?,
+            references: references::read(&mut fields, features)?,
         })
     }
 }
@@ -103,9 +108,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::handshake::samples::{geometry, heap, hello, split, text};
+    use crate::handshake::samples::{geometry, heap, hello, references, split, text};
     use crate::handshake::{
-        HEADER_BYTES, HEAP_BYTES, HELLO_BYTES, Header, NATIVE, STREAMS, VERSION, WINDOW_BYTES,
+        HEADER_BYTES, HEAP_BYTES, HELLO_BYTES, Header, NATIVE, REFERENCES, STREAMS, VERSION,
+        WINDOW_BYTES,
     };
 
     #[test]
@@ -281,13 +287,15 @@ mod tests {
             window_bytes in WINDOW_BYTES,
             texts in [text(), text(), text()],
             heap in proptest::option::of(heap()),
+            references in proptest::option::of(references()),
             later in proptest::collection::vec(any::<u8>(), 0..50),
         ) {
             let [authority, user_agent, target] = texts;
             let features = if heap.is_some() { features | NATIVE } else { features };
+            let features = if references.is_some() { features | REFERENCES } else { features };
             let sent = Hello {
                 versions: VERSION..=newest, features, outbox, streams, window_bytes,
-                authority, user_agent, target, heap,
+                authority, user_agent, target, heap, references,
             };
             let mut message = sent.encode().expect("all fields are in range");
             let (header, body) = split(&message);

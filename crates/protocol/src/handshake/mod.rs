@@ -23,7 +23,8 @@
 //!           36      2      length of the target
 //!           38      2      zero, not looked at
 //!           40             authority, user agent, target: UTF-8, one after another
-//!                          then, with the feature NATIVE, the heap
+//!                          then, with the feature NATIVE, the heap; then, with
+//!                          the feature REFERENCES, how it takes references
 //!                          anything after that is not looked at
 //! welcome   0       4      protocol version chosen
 //!           4       4      zero, not looked at
@@ -32,7 +33,8 @@
 //!           20      4      bytes of its data area
 //!           24      4      streams the client may have open at once
 //!           28      4      window it grants each stream at first, in bytes
-//!           32             with the feature NATIVE, the heap
+//!           32             with the feature NATIVE, the heap; with the feature
+//!                          REFERENCES, how it takes references
 //!                          anything after that is not looked at
 //! heap      0       4      1 if the side makes native calls; 0 if not, when the
 //!                          rest is zero and not looked at
@@ -40,6 +42,10 @@
 //!           12      8      its address
 //!           20      4      scopes of at least so many bytes are to be sealed
 //!           24      4      zero, not looked at
+//! references 0      16     key of the tokens of references to this side; zeros if
+//!                          it takes none
+//!           16      4      segments of at least so many bytes are to be sealed
+//!           20      4      zero, not looked at
 //! refusal   0       2      code
 //!           2       2      length of the reason
 //!           4              reason: UTF-8; anything after it is not looked at
@@ -55,6 +61,7 @@ mod heap;
 mod hello;
 mod limits;
 mod message;
+mod references;
 mod refusal;
 #[cfg(test)]
 mod samples;
@@ -68,6 +75,7 @@ pub use error::HandshakeError;
 pub use header::{Header, Kind};
 pub use heap::HeapOffer;
 pub use hello::Hello;
+pub use references::ReferenceOffer;
 pub use refusal::{Refusal, RefusalCode};
 pub use welcome::Welcome;
 
@@ -78,8 +86,10 @@ pub const VERSIONS: RangeInclusive<u32> = VERSION..=VERSION;
 /// Feature: hello and welcome say whether the side makes native calls, and where
 /// it has its heap.
 pub const NATIVE: u64 = 1;
+/// Feature: hello and welcome say how the side takes references.
+pub const REFERENCES: u64 = 2;
 /// The features this crate has.
-pub const FEATURES: u64 = NATIVE;
+pub const FEATURES: u64 = NATIVE | REFERENCES;
 /// What every message begins with. The first byte is no text, so that nothing
 /// that speaks HTTP takes one for the other.
 pub const MAGIC: [u8; 8] = *b"\x89NOWIRE\n";
@@ -98,11 +108,15 @@ const HELLO_BYTES: usize = 40;
 const WELCOME_BYTES: usize = 32;
 const REFUSAL_BYTES: usize = 4;
 const HEAP_BYTES: usize = 28;
+const REFERENCES_BYTES: usize = 24;
 
 const _: () = assert!(MAGIC.len() + 2 + 2 + 4 == HEADER_BYTES);
+const _: () = assert!(
+    HEADER_BYTES + HELLO_BYTES + 3 * TEXT_LIMIT_BYTES + HEAP_BYTES + REFERENCES_BYTES
+        <= MESSAGE_LIMIT_BYTES
+);
 const _: () =
-    assert!(HEADER_BYTES + HELLO_BYTES + 3 * TEXT_LIMIT_BYTES + HEAP_BYTES <= MESSAGE_LIMIT_BYTES);
-const _: () = assert!(HEADER_BYTES + WELCOME_BYTES + HEAP_BYTES <= MESSAGE_LIMIT_BYTES);
+    assert!(HEADER_BYTES + WELCOME_BYTES + HEAP_BYTES + REFERENCES_BYTES <= MESSAGE_LIMIT_BYTES);
 const _: () = assert!(HEADER_BYTES + REFUSAL_BYTES + TEXT_LIMIT_BYTES <= MESSAGE_LIMIT_BYTES);
 const _: () = assert!(CREDIT_LIMIT - 1 <= u32::MAX as u64);
 
@@ -122,6 +136,7 @@ mod tests {
             user_agent: String::new(),
             target: String::new(),
             heap: None,
+            references: None,
             ..hello()
         };
         assert_eq!(
@@ -135,6 +150,7 @@ mod tests {
             streams: 1,
             window_bytes: 1,
             heap: None,
+            references: None,
         };
         assert_eq!(
             welcome.encode().map(|m| m.len()),
@@ -142,11 +158,19 @@ mod tests {
         );
         let native = Hello {
             features: NATIVE,
-            ..empty
+            ..empty.clone()
         };
         assert_eq!(
             native.encode().map(|m| m.len()),
             Ok(HEADER_BYTES + HELLO_BYTES + HEAP_BYTES)
+        );
+        let with_references = Hello {
+            features: REFERENCES,
+            ..empty
+        };
+        assert_eq!(
+            with_references.encode().map(|m| m.len()),
+            Ok(HEADER_BYTES + HELLO_BYTES + REFERENCES_BYTES)
         );
         let native = Welcome {
             features: NATIVE,

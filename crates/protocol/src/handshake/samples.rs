@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{HandshakeError, Header, HeapOffer, Hello, VERSIONS};
+use super::{HandshakeError, Header, HeapOffer, Hello, ReferenceOffer, VERSIONS};
 use crate::geometry::Geometry;
 
 pub(super) fn hello() -> Hello {
@@ -20,6 +20,7 @@ pub(super) fn hello() -> Hello {
             window_bytes: 1 << 30,
             seal_from_bytes: 65_536,
         }),
+        references: None,
     }
 }
 
@@ -31,6 +32,18 @@ pub(super) fn heap() -> impl Strategy<Value = HeapOffer> {
         HeapOffer {
             base: (place % (places - 2) + 1) * window_bytes,
             window_bytes,
+            seal_from_bytes,
+        }
+    })
+}
+
+/// Every way to take references.
+pub(super) fn references() -> impl Strategy<Value = ReferenceOffer> {
+    (any::<[u8; 15]>(), 1_u8.., any::<u32>()).prop_map(|(rest, last, seal_from_bytes)| {
+        let mut key = [last; 16];
+        key[..15].copy_from_slice(&rest);
+        ReferenceOffer {
+            key,
             seal_from_bytes,
         }
     })

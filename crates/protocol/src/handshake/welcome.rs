@@ -1,7 +1,7 @@
 use super::fields::Fields;
 use super::limits::{check_streams, check_window};
 use super::message::Message;
-use super::{HandshakeError, HeapOffer, Hello, Kind, heap};
+use super::{HandshakeError, HeapOffer, Hello, Kind, ReferenceOffer, heap, references};
 use crate::geometry::Geometry;
 
 /// What a server says to a client it takes.
@@ -20,6 +20,9 @@ pub struct Welcome {
     /// Its heap, if the client asked for native calls and it serves them; goes
     /// with the feature [`NATIVE`](super::NATIVE).
     pub heap: Option<HeapOffer>,
+    /// How it takes references, if it does; goes with the feature
+    /// [`REFERENCES`](super::REFERENCES).
+    pub references: Option<ReferenceOffer>,
 }
 
 impl Welcome {
@@ -37,6 +40,7 @@ impl Welcome {
         message.u32(check_streams(self.streams)?);
         message.u32(check_window(self.window_bytes)?);
         heap::write(&mut message, self.features, self.heap)?;
+        references::write(&mut message, self.features, self.references)?;
         Ok(message.finish())
     }
 
@@ -73,6 +77,7 @@ impl Welcome {
         if heap.is_some() && hello.heap.is_none() {
             return Err(HandshakeError::HeapUnasked);
         }
+        let references = references::read(&mut fields, features)?;
         Ok(Self {
             version,
             features,
@@ -80,6 +85,7 @@ impl Welcome {
             streams,
             window_bytes,
             heap,
+            references,
         })
     }
 }
@@ -89,8 +95,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::handshake::samples::{geometry, heap, hello, split};
-    use crate::handshake::{HEADER_BYTES, Header, NATIVE, STREAMS, VERSION, WINDOW_BYTES};
+    use crate::handshake::samples::{geometry, heap, hello, references, split};
+    use crate::handshake::{
+        HEADER_BYTES, Header, NATIVE, REFERENCES, STREAMS, VERSION, WINDOW_BYTES,
+    };
 
     #[test]
     fn a_welcome_beyond_what_was_offered_is_refused() {
@@ -101,6 +109,7 @@ mod tests {
             streams: 100,
             window_bytes: 1,
             heap: None,
+            references: None,
         };
         let decode = |welcome: &Welcome| {
             Welcome::decode(
@@ -143,6 +152,7 @@ mod tests {
             streams: 1,
             window_bytes: 1,
             heap: hello().heap,
+            references: None,
         };
         let message = welcome.encode().expect("a welcome");
         let body = &message[HEADER_BYTES..];
@@ -165,11 +175,13 @@ mod tests {
             streams in STREAMS,
             window_bytes in WINDOW_BYTES,
             heap in proptest::option::of(heap()),
+            references in proptest::option::of(references()),
             later in proptest::collection::vec(any::<u8>(), 0..50),
         ) {
             let asked = Hello { features: u64::MAX, streams: *STREAMS.end(), ..hello() };
             let features = if heap.is_some() { features | NATIVE } else { features };
-            let sent = Welcome { version: VERSION, features, outbox, streams, window_bytes, heap };
+            let features = if references.is_some() { features | REFERENCES } else { features };
+            let sent = Welcome { version: VERSION, features, outbox, streams, window_bytes, heap, references };
             let mut message = sent.encode().expect("all fields are in range");
             let (header, body) = split(&message);
             prop_assert_eq!(header, Ok(Header { kind: Kind::Welcome, body_bytes: body.len() }));
@@ -181,7 +193,7 @@ mod tests {
         fn a_welcome_changed_in_one_byte_decodes_to_what_can_be_encoded(at in 0_usize..200, to: u8) {
             let welcome = Welcome {
                 version: VERSION, features: NATIVE, outbox: Geometry::DEFAULT, streams: 1,
-                window_bytes: 1, heap: hello().heap,
+                window_bytes: 1, heap: hello().heap, references: None,
             };
             let mut message = welcome.encode().expect("a welcome");
             let end = message.len();

@@ -1,7 +1,8 @@
 use nowire_protocol::geometry::Geometry;
 use nowire_protocol::handshake::{
-    FEATURES, HEADER_BYTES, HeapOffer, Hello, MAGIC, MESSAGE_LIMIT_BYTES, NATIVE, Refusal,
-    RefusalCode, STREAMS, TEXT_LIMIT_BYTES, VERSION, VERSIONS, WINDOW_BYTES, Welcome,
+    FEATURES, HEADER_BYTES, HeapOffer, Hello, MAGIC, MESSAGE_LIMIT_BYTES, NATIVE, REFERENCES,
+    ReferenceOffer, Refusal, RefusalCode, STREAMS, TEXT_LIMIT_BYTES, VERSION, VERSIONS,
+    WINDOW_BYTES, Welcome,
 };
 
 use crate::markdown::{markdown, row};
@@ -46,6 +47,7 @@ fn some_hello() -> Hello {
         user_agent: "bc".into(),
         target: "def".into(),
         heap: None,
+        references: None,
     }
 }
 
@@ -105,14 +107,70 @@ pub(crate) fn heap() -> String {
     table
 }
 
+/// The fields of references, which stand at the end of either message.
+pub(crate) fn references() -> String {
+    let offer = ReferenceOffer {
+        key: 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10_u128.to_le_bytes(),
+        seal_from_bytes: 0x2345_6789,
+    };
+    let hello = |features, references| {
+        let hello = Hello {
+            features,
+            references,
+            ..some_hello()
+        };
+        hello.encode().expect("a hello")
+    };
+    let welcome = |features, references| {
+        let welcome = Welcome {
+            features,
+            references,
+            ..some_welcome()
+        };
+        welcome.encode().expect("a welcome")
+    };
+    let fields = hello(REFERENCES, Some(offer)).split_off(hello(0, None).len());
+    assert_eq!(
+        fields,
+        welcome(REFERENCES, Some(offer)).split_off(welcome(0, None).len())
+    );
+    let none = hello(REFERENCES, None).split_off(hello(0, None).len());
+    assert_eq!(none, vec![0; fields.len()]);
+    let parts = [
+        part(
+            8,
+            "key of the tokens of references to this side, random; zeros if it takes none",
+            0x090a_0b0c_0d0e_0f10,
+        ),
+        part(8, "its second half", 0x0102_0304_0506_0708),
+        part(
+            4,
+            "segments of so many bytes and more are to be sealed",
+            0x2345_6789,
+        ),
+        part(4, "zero", 0),
+    ];
+    message("references", &fields, &parts, "")
+}
+
 pub(crate) fn features() -> String {
-    assert_eq!(FEATURES, NATIVE, "a feature that is not on the page");
+    assert_eq!(
+        FEATURES,
+        NATIVE | REFERENCES,
+        "a feature that is not on the page"
+    );
     markdown(&[
         row(["value", "feature", "meaning"]),
         vec![
             NATIVE.to_string(),
             "NATIVE".into(),
-            "hello and welcome end with the fields of the heap".into(),
+            "hello and welcome go on with the fields of the heap".into(),
+        ],
+        vec![
+            REFERENCES.to_string(),
+            "REFERENCES".into(),
+            "hello and welcome go on with the fields of references, behind those of the heap"
+                .into(),
         ],
     ])
 }
@@ -185,6 +243,7 @@ fn some_welcome() -> Welcome {
         streams: 0x1234,
         window_bytes: 0x5678_9abc,
         heap: None,
+        references: None,
     }
 }
 

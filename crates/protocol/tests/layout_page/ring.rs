@@ -3,8 +3,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{
-    FLAG_DATA, FLAG_END, FLAG_INLINE, FLAG_TAIL, Frame, INLINE_BYTES, KIND_PARTS, KIND_PING,
-    KIND_RELEASE, StreamId,
+    FLAG_DATA, FLAG_END, FLAG_INLINE, FLAG_TAIL, Frame, INLINE_BYTES, KIND_EXTENT, KIND_PARTS,
+    KIND_PING, StreamId,
 };
 use nowire_protocol::geometry::{CURSOR_OFFSET, Geometry, RING_OFFSET};
 use nowire_protocol::head;
@@ -127,7 +127,7 @@ fn what_the_page_says_is_refused_is_refused() {
     assert!(matches!(fits, Ok(Some(Frame::Parts(_)))));
     let refused = [
         (0, 0, [0; 4]),
-        (KIND_RELEASE + 1, 0, [0; 4]),
+        (KIND_EXTENT + 1, 0, [0; 4]),
         (KIND_PARTS, FLAG_DATA | 32, [0; 4]),
         (KIND_PING, 2, [0; 4]),
         (KIND_PARTS, FLAG_TAIL, [0; 4]),

@@ -94,10 +94,8 @@ impl Link {
     fn announce(&self, grown: Grown) -> Result<(), ConnectionError> {
         crash_point!("build.memory-made");
         loop {
-            let descriptor = [grown.descriptor.as_fd()];
-            let sent = socket::send_with_descriptors(self.socket.as_fd(), &[1], &descriptor);
-            match sent {
-                Ok(_) => break,
+            match socket::hand_over(self.socket.as_fd(), grown.descriptor.as_fd()) {
+                Ok(()) => break,
                 Err(rustix::io::Errno::AGAIN) => {
                     // Only a peer that answers no doorbell lets the socket fill.
                     return Err(self.close(ConnectionError::PeerStuck {

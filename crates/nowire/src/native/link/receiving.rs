@@ -1,12 +1,11 @@
 //! What comes in: frames off the ring, to what this side does with them.
 
-use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 use nowire_memory::heap::MAX_UNSEALED;
 use nowire_memory::heap::PeerHeapError;
-use nowire_memory::{SegmentError, socket};
+use nowire_memory::SegmentError;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
 use nowire_protocol::frame::{Frame, Message, ResetCode, StreamId};
@@ -15,6 +14,7 @@ use nowire_protocol::head::{Block, Fields};
 use nowire_protocol::ring::{Consumer, Control};
 
 use super::{Link, lock};
+use crate::descriptors::{Descriptors, Handed, LOST, Socket, UNREAD_REFERENCES};
 use crate::error::ConnectionError;
 use crate::native::crash::crash_point;
 use crate::native::value::{Arrived, Root};
@@ -25,7 +25,7 @@ const BATCH: usize = 64;
 /// Descriptors of segments that may have come before their frames were read. While
 /// this side is held up, a peer may make all the segments that wait to be sealed,
 /// and as many others as take it from nothing to the usual quota.
-const DESCRIPTORS: usize = 2 * MAX_UNSEALED;
+const DESCRIPTORS: usize = 2 * MAX_UNSEALED + UNREAD_REFERENCES;
 /// Times this side may get up before it looks whether it was rung.
 const UNANSWERED: u32 = 16;
 /// Doorbells without anything behind them before a peer is cut off.
@@ -52,7 +52,7 @@ pub(crate) struct Rx {
     pub(crate) window: Window,
     /// Times this side got up without looking whether it was rung.
     unanswered: u32,
-    descriptors: VecDeque<OwnedFd>,
+    descriptors: Descriptors,
     /// A root that came ahead of its message.
     ahead: Option<(StreamId, Arrived)>,
     /// Rings of the doorbell since a frame was found behind one.
@@ -69,7 +69,7 @@ impl Rx {
             sleeper: Sleeper::new(SLEEPING_OFFSET),
             room_bell: Ringer::new(WANTS_ROOM_OFFSET),
             window: Window::new(wait),
-            descriptors: VecDeque::new(),
+            descriptors: Descriptors::new(DESCRIPTORS),
             ahead: None,
             unanswered: 0,
             empty_rings: 0,
@@ -180,6 +180,8 @@ impl Link {
                 self.add_segment(rx, page, pages)?;
                 crash_point!("take.segment-added");
             }
+            // References are not taken on this connection.
+            Frame::Extent(_) => return Err(PeerMisbehaved::Kind(frame.kind())),
             Frame::Retire { page } => {
                 crash_point!("retire.taken");
                 self.peer_heap
@@ -212,14 +214,21 @@ impl Link {
     }
 
     fn add_segment(&self, rx: &mut Rx, page: u32, pages: u32) -> Result<(), PeerMisbehaved> {
-        if rx.descriptors.is_empty() {
-            // It was sent before the frame.
-            self.drain(rx)?;
-        }
-        let Some(descriptor) = rx.descriptors.pop_front() else {
-            return Err(PeerMisbehaved::Heap(format!(
-                "the segment at page {page} came without a descriptor"
-            )));
+        let descriptor = match self.next_descriptor(rx)? {
+            Some(Handed::Over(descriptor)) => descriptor,
+            Some(Handed::Lost) => {
+                // The first reason counts, and this one is not the peer's.
+                self.close(ConnectionError::Memory {
+                    peer: self.label(),
+                    error: LOST.to_owned(),
+                });
+                return Err(PeerMisbehaved::Heap(LOST.to_owned()));
+            }
+            None => {
+                return Err(PeerMisbehaved::Heap(format!(
+                    "the segment at page {page} came without a descriptor"
+                )));
+            }
         };
         self.peer_heap
             .add(page, pages, descriptor)
@@ -235,40 +244,34 @@ impl Link {
             })
     }
 
+    /// The next descriptor; they are sent before their frames.
+    fn next_descriptor(&self, rx: &mut Rx) -> Result<Option<Handed>, PeerMisbehaved> {
+        if let Some(handed) = rx.descriptors.next() {
+            return Ok(Some(handed));
+        }
+        self.drain(rx)?;
+        Ok(rx.descriptors.next())
+    }
+
     /// Takes what came on the control socket: doorbells and descriptors.
     fn drain(&self, rx: &mut Rx) -> Result<(), PeerMisbehaved> {
-        let mut bytes = [0; 256];
         let taken = rx.consumer.taken();
         if taken != rx.taken_before {
             rx.taken_before = taken;
             rx.empty_rings = 0;
         }
         loop {
-            match socket::recv_with_descriptors(
-                self.socket.as_fd(),
-                &mut bytes,
-                socket::DESCRIPTORS_LIMIT,
-            ) {
-                Ok(received) if received.bytes == 0 => {
-                    rx.hung_up = true;
-                    return Ok(());
-                }
-                Ok(received) => {
+            match rx.descriptors.take_in(self.socket.as_fd())? {
+                Socket::Rung(times) => {
                     // The peer rings no second time for one lying down.
                     rx.sleeper.get_up(&self.outbox);
-                    rx.empty_rings += received.bytes as u32;
+                    rx.empty_rings += times;
                     if rx.empty_rings > EMPTY_RINGS {
                         return Err(PeerMisbehaved::DoorbellStorm(rx.empty_rings));
                     }
-                    rx.descriptors.extend(received.descriptors);
-                    if received.surplus || rx.descriptors.len() > DESCRIPTORS {
-                        return Err(PeerMisbehaved::Heap(
-                            "more descriptors came than segments".to_owned(),
-                        ));
-                    }
                 }
-                Err(rustix::io::Errno::AGAIN) => return Ok(()),
-                Err(_) => {
+                Socket::Empty => return Ok(()),
+                Socket::HungUp => {
                     rx.hung_up = true;
                     return Ok(());
                 }

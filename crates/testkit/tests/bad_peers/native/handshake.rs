@@ -59,6 +59,7 @@ fn hello(target: &str) -> Vec<u8> {
         user_agent: String::new(),
         target: target.to_owned(),
         heap: Some(GOOD),
+        references: None,
     };
     hello.encode().expect("a hello")
 }
@@ -158,6 +159,7 @@ fn a_server_with_a_heap_that_cannot_be_is_not_connected_to() {
         streams: 1,
         window_bytes: 1,
         heap: Some(GOOD),
+        references: None,
     };
     let good = good.encode().expect("a welcome");
     let mut messages: Vec<_> = OFFERS
