@@ -23,6 +23,7 @@ compile_error!("Nowire stands on Linux: on memory files that can be sealed");
 )]
 pub mod data;
 pub mod heap;
+pub mod refs;
 mod segment;
 pub mod socket;
 #[allow(

@@ -17,7 +17,7 @@ pub(crate) const SEALS: SealFlags = SealFlags::FUTURE_WRITE
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// Why a segment could not be made or was not accepted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SegmentError {
     /// A system call failed; the machine, or a limit, is in the way.

@@ -1,0 +1,46 @@
+//! How a pool is made.
+
+/// What a [`Pool`](super::Pool) may take, and when it uses memory again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// The most memory the pool takes, in bytes; 1 GiB by default. Counted are
+    /// whole segments, those that peers still hold and those kept for reuse
+    /// included. Too little, and allocating fails while peers are slow to let go;
+    /// too much, and a peer that never lets go can make this process fill the
+    /// machine.
+    pub quota_bytes: usize,
+    /// When memory that a peer has seen may be used again.
+    pub reuse: Reuse,
+    /// Free memory that is kept for the next allocation, in bytes; 64 MiB by
+    /// default. Making a segment afresh costs about 0.3 µs for each KiB; 0 makes
+    /// every segment afresh.
+    pub keep_bytes: usize,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            quota_bytes: 1 << 30,
+            reuse: Reuse::Proven,
+            keep_bytes: 64 << 20,
+        }
+    }
+}
+
+/// When memory that was passed to a peer may be used for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Reuse {
+    /// When the kernel proves that no other process has it open or mapped, and it
+    /// was passed to nobody but processes of this process's own user.
+    ///
+    /// There is one thing the kernel's proof does not see: pages that a peer moved
+    /// into a pipe (`splice`) or registered with `io_uring` stay readable there
+    /// after the peer has closed the segment. Processes of one user can read each
+    /// other's memory anyway. What was passed to another user is therefore used
+    /// once only, whatever is set here; so is what was sealed.
+    #[default]
+    Proven,
+    /// Never: every buffer is fresh memory from the kernel.
+    Never,
+}
