@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 use nowire_bench_harness::cell::{Carrier, Case};
 use nowire_bench_harness::worker::{Flavour, WorkerArgs};
 
+use crate::refs::{RefsArgs, TierArgs};
+
 #[derive(Debug, Parser)]
 #[command(about = "Nowire's benchmarks, each beside its rivals in the same run")]
 pub(crate) struct Args {
@@ -21,9 +23,14 @@ pub(crate) enum Command {
     Native(RunArgs),
     /// Instructions that a native call takes on either side, counted by valgrind
     Instructions(InstructionsArgs),
+    /// Large data passed on from service to service, by value and by reference
+    Refs(RefsArgs),
     /// One of the processes being measured
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// One of the processes data is passed through
+    #[command(hide = true)]
+    Tier(TierArgs),
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod grpc;
 pub(crate) mod native;
+pub(crate) mod refs;
 
 use nowire_bench_harness::cell::{Carrier, Case, Wait};
 

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Makes calls on one channel for so long.
 pub(crate) async fn run(channel: impl Channel, load: Load, time: Duration) -> Result<Samples> {
-    let course = Arc::new(Course::new(load.in_flight, time)?);
+    let course = Arc::new(Course::new(load.in_flight, UNTIMED_CALLS, time)?);
     let mut callers = JoinSet::new();
     for _ in 0..load.in_flight {
         let client = ExchangeClient::new(channel.clone());
@@ -69,11 +69,30 @@ pub(crate) async fn run(channel: impl Channel, load: Load, time: Duration) -> Re
     course.samples()
 }
 
+/// Has all of them make calls for so long, each after so many that are not timed.
+pub(crate) async fn race(
+    asking: Vec<impl Ask>,
+    untimed_calls: usize,
+    time: Duration,
+) -> Result<Samples> {
+    let course = Arc::new(Course::new(asking.len(), untimed_calls, time)?);
+    let mut callers = JoinSet::new();
+    for asking in asking {
+        callers.spawn(unary(asking, None, course.clone()));
+    }
+    while let Some(finished) = callers.join_next().await {
+        finished??;
+    }
+    course.samples()
+}
+
 /// Where the callers of a round start together and the last one stops the
 /// clock. The callers do this themselves: on one thread, a task that never has
 /// to wait for its answers leaves no turn to anybody who would time it.
 struct Course {
     line: Barrier,
+    /// Made by each caller before the start.
+    untimed_calls: usize,
     time: Duration,
     running: AtomicUsize,
     // One for all, and never fought for: one core runs them all.
@@ -97,9 +116,10 @@ impl Moment {
 }
 
 impl Course {
-    fn new(callers: usize, time: Duration) -> Result<Self> {
+    fn new(callers: usize, untimed_calls: usize, time: Duration) -> Result<Self> {
         Ok(Self {
             line: Barrier::new(callers),
+            untimed_calls,
             time,
             running: AtomicUsize::new(callers),
             recorder: Mutex::new(Recorder::new()?),
@@ -140,7 +160,7 @@ impl Course {
 }
 
 async fn unary(mut asking: impl Ask, pause: Option<Duration>, course: Arc<Course>) -> Result<()> {
-    for _ in 0..UNTIMED_CALLS {
+    for _ in 0..course.untimed_calls {
         asking.ask().await?;
     }
     let end = course.start().await?;

@@ -65,12 +65,28 @@ pub(crate) fn tables(rows: &[Row]) -> String {
     text
 }
 
-fn calls(rows: &[&Row], case: Case) -> String {
-    let mut head = vec![
-        "bytes",
-        "in flight",
-        "carrier",
-        "wait",
+/// Rows of one case, a line each; what none of them has gets no column.
+pub(crate) fn calls(rows: &[&Row], case: Case) -> String {
+    let services = rows.iter().any(|row| row.passing.services.is_some());
+    let changed = rows.iter().any(|row| row.passing.changed_percent.is_some());
+    let parts = rows.iter().any(|row| row.passing.part.is_some());
+    let balancer = rows
+        .iter()
+        .any(|row| row.passing.balancer_bytes_per_call.is_some());
+    let mut head = vec!["bytes", "in flight"];
+    let optional = [
+        (services, "services"),
+        (changed, "changed"),
+        (parts, "part"),
+    ];
+    head.extend(
+        optional
+            .iter()
+            .filter_map(|(has, name)| has.then_some(name)),
+    );
+    head.extend(["carrier", "wait"]);
+    let left = head.len();
+    head.extend([
         "calls",
         "mean",
         "p50",
@@ -79,22 +95,40 @@ fn calls(rows: &[&Row], case: Case) -> String {
         "calls/s",
         "cpu/call",
         "faults/call",
-    ];
+    ]);
     if matches!(case, Case::Connect | Case::Channel) {
         head.push("first call");
+    }
+    if balancer {
+        head.extend(["balancer bytes", "balancer cpu"]);
     }
     let mut lines = vec![head.into_iter().map(String::from).collect::<Vec<_>>()];
     let mut last = None;
     for row in rows {
-        let key = (row.bytes, row.in_flight);
+        let passing = &row.passing;
+        let key = (
+            row.bytes,
+            row.in_flight,
+            passing.services,
+            passing.changed_percent,
+        );
         if last.is_some_and(|last| last != key) {
             lines.push(Vec::new());
         }
         last = Some(key);
         let calls = row.calls.max(1) as f64;
-        let mut line = vec![
-            size(row.bytes as u64),
-            row.in_flight.to_string(),
+        let mut line = vec![size(row.bytes as u64), row.in_flight.to_string()];
+        if services {
+            line.push(passing.services.map_or("-".into(), |n| n.to_string()));
+        }
+        if changed {
+            let percent = passing.changed_percent;
+            line.push(percent.map_or("-".into(), |percent| format!("{percent} %")));
+        }
+        if parts {
+            line.push(passing.part.clone().unwrap_or("-".into()));
+        }
+        line.extend([
             row.carrier.to_string(),
             row.wait.to_string(),
             row.calls.to_string(),
@@ -105,11 +139,17 @@ fn calls(rows: &[&Row], case: Case) -> String {
             rate(row.calls_per_s),
             time(row.cpu_s * 1e9 / calls),
             format!("{:.3}", row.faults_per_call.unwrap_or_default()),
-        ];
+        ]);
         line.extend(row.first_call_p50_ns.map(|ns| time(ns as f64)));
+        line.extend(
+            passing
+                .balancer_bytes_per_call
+                .map(|bytes| size(bytes as u64)),
+        );
+        line.extend(passing.balancer_cpu_ns_per_call.map(time));
         lines.push(line);
     }
-    columns(&lines, 4)
+    columns(&lines, left)
 }
 
 fn idle_table(rows: &[&Row]) -> String {

@@ -37,6 +37,28 @@ pub(crate) struct Row {
     pub(crate) first_call_p50_ns: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     pub(crate) idle: Option<Idle>,
+    #[serde(flatten)]
+    pub(crate) passing: Passing,
+}
+
+/// What only rows about data that is passed on have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Passing {
+    /// Services that a call goes through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) services: Option<usize>,
+    /// The part of the pages that the callee changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) changed_percent: Option<u32>,
+    /// Which step or which mode of the application this row is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<String>,
+    /// Bytes of data that came into the balancer and left it, per call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) balancer_bytes_per_call: Option<f64>,
+    /// Processor time of the balancer, per call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) balancer_cpu_ns_per_call: Option<f64>,
 }
 
 /// What connections cost that nobody uses.
@@ -77,6 +99,7 @@ impl Row {
             faults_per_call: Some(used.minor_faults as f64 / pool.calls().max(1) as f64),
             first_call_p50_ns: pool.first_call_p50_ns(),
             idle: None,
+            passing: Passing::default(),
         }
     }
 
@@ -97,6 +120,7 @@ impl Row {
             faults_per_call: None,
             first_call_p50_ns: None,
             idle: Some(idle),
+            passing: Passing::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use nowire_bench_harness::process::{Memory, Usage};
 use nowire_bench_harness::worker::{WorkerArgs, answer};
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 
 use crate::dial::policy;
@@ -22,18 +23,22 @@ use crate::worker::orders;
 /// Room for the tree in a reply.
 const REPLY_BYTES: usize = 256 << 10;
 
-type Serving = Pin<Box<dyn Future<Output = Result<()>>>>;
+/// What runs until the server stops.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 /// Serves until the program that started this process goes away.
 pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
     let (address, serving) = match args.carrier {
         Carrier::Floor => floor(&args.address)?,
-        Carrier::Unix => unix(&args.address)?,
+        Carrier::Unix => unix(&args.address, routes())?,
         Carrier::Tcp => tcp()?,
-        Carrier::Nowire => nowire(&args.address, args.wait).await?,
+        Carrier::Nowire => nowire(&args.address, args.wait, routes()).await?,
         Carrier::Inprocess | Carrier::Memcpy => bail!("in process, the client is the server"),
         Carrier::Trust | Carrier::Copy | Carrier::Sealed => native(args)?,
         Carrier::Iceoryx2 => bail!("iceoryx2 is in another program"),
+        Carrier::Refs | Carrier::Fresh | Carrier::Ray => {
+            bail!("references have tiers of their own")
+        }
     };
     answer(&Answer::Ready { address })?;
     tokio::select! {
@@ -61,10 +66,15 @@ fn floor(path: &str) -> Result<(String, Serving)> {
     Ok((path.into(), Box::pin(serving)))
 }
 
-async fn nowire(address: &str, wait: Wait) -> Result<(String, Serving)> {
+fn routes() -> Routes {
+    Routes::new(Handlers::service())
+}
+
+/// Serves through shared memory; returns where and what serves.
+pub(crate) async fn nowire(address: &str, wait: Wait, routes: Routes) -> Result<(String, Serving)> {
     let bound = nowire_grpc::Server::builder()
         .wait(policy(wait))
-        .add_service(Handlers::service())
+        .add_routes(routes)
         .bind(address)
         .await?;
     let serving = async { Ok(bound.serve().await?) };
@@ -91,11 +101,12 @@ fn native(args: &WorkerArgs) -> Result<(String, Serving)> {
     Ok((args.address.clone(), Box::pin(serving)))
 }
 
-fn unix(path: &str) -> Result<(String, Serving)> {
+/// Serves HTTP/2 at a Unix socket; returns where and what serves.
+pub(crate) fn unix(path: &str, routes: Routes) -> Result<(String, Serving)> {
     let listener = UnixListener::bind(path).with_context(|| format!("listening on {path}"))?;
     let serving = async {
         tonic::transport::Server::builder()
-            .add_service(Handlers::service())
+            .add_routes(routes)
             .serve_with_incoming(UnixListenerStream::new(listener))
             .await?;
         Ok(())

@@ -35,6 +35,18 @@ pub enum Case {
     Channel,
     /// Pages are made unchangeable and checked by who is to read them.
     Seal,
+    /// The bytes go through a chain of services, the last of which sums them.
+    Nested,
+    /// The bytes go through a balancer to one of two services, which sums them.
+    Balance,
+    /// The owner of written memory gives up writing and gets what can be passed.
+    Share,
+    /// The callee changes a part of the bytes it was sent.
+    Change,
+    /// The steps by which a stranger is sure that bytes do not change.
+    Stranger,
+    /// An image goes through all tiers of the image service.
+    Image,
 }
 
 /// What lies between the client's stub and the server's handler.
@@ -61,6 +73,13 @@ pub enum Carrier {
     Iceoryx2,
     /// One process that copies, for comparison.
     Memcpy,
+    /// gRPC over Nowire's shared memory, large data by reference from a pool
+    /// that uses its segments again.
+    Refs,
+    /// The same from a pool whose segments are used once.
+    Fresh,
+    /// Ray's object store and actors.
+    Ray,
 }
 
 impl Carrier {

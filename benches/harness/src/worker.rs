@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::cell::{Carrier, Wait};
-use crate::control::{Answer, Order, hear, say};
+use crate::control::{hear, say};
 
 /// The command line of a worker, the same for every program that can be one.
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,7 @@ const GRACE: Duration = Duration::from_millis(300);
 /// until `take` returns false. They are read on a thread of their own, so that
 /// the worker keeps running between them as it would in a service. When no more
 /// can come, `take` is dropped, and soon after it the process ends.
-pub fn listen(mut take: impl FnMut(Order) -> bool + Send + 'static) {
+pub fn listen<O: DeserializeOwned>(mut take: impl FnMut(O) -> bool + Send + 'static) {
     std::thread::spawn(move || {
         let mut input = BufReader::new(stdin());
         while let Ok(Some(order)) = hear(&mut input) {
@@ -90,7 +90,7 @@ pub fn listen(mut take: impl FnMut(Order) -> bool + Send + 'static) {
 /// # Errors
 ///
 /// When that program no longer listens.
-pub fn answer(answer: &Answer) -> Result<()> {
+pub fn answer(answer: &impl Serialize) -> Result<()> {
     let mut output = stdout().lock();
     say(&mut output, answer)?;
     output.flush()?;

@@ -1,0 +1,95 @@
+//! Of data that is passed on.
+
+use nowire_bench_harness::cell::{Carrier, Case};
+
+use super::{Goal, Wanted, times};
+use crate::refs::report::{hop_ns, nested_sizes};
+use crate::refs::{LONGEST, MANY};
+use crate::row::Row;
+use crate::table::size;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+pub(crate) fn goals(rows: &[Row]) -> Vec<Goal> {
+    use Carrier::{Nowire, Ray, Refs, Unix};
+    let at_least = Wanted::AtLeast;
+    let mut goals = Vec::new();
+    let empty_ns = hop_ns(rows, Nowire, 0);
+    for bytes in nested_sizes(rows).into_iter().filter(|&bytes| bytes > 0) {
+        goals.push(times(
+            &format!(
+                "{}, time per forwarding hop against an empty call's",
+                size(bytes as u64)
+            ),
+            Wanted::AtMost(1.2),
+            hop_ns(rows, Refs, bytes)
+                .zip(empty_ns)
+                .map(|(ns, empty)| ns / empty),
+        ));
+    }
+    for (bytes, over_nowire, over_unix) in [(64 * KIB, 2.0, 5.0), (MIB, 10.0, 20.0)] {
+        for (rival, wanted) in [(Nowire, over_nowire), (Unix, over_unix)] {
+            goals.push(times(
+                &format!(
+                    "{}, chain of {LONGEST}, calls/s against by value over {rival}",
+                    size(bytes as u64)
+                ),
+                at_least(wanted),
+                chain_rate(rows, Refs, bytes)
+                    .zip(chain_rate(rows, rival, bytes))
+                    .map(|(ours, theirs)| ours / theirs),
+            ));
+        }
+    }
+    let shares = rows
+        .iter()
+        .filter(|row| row.case == Case::Share && row.carrier == Refs);
+    goals.push(Goal {
+        what: "share by an owner, the slowest size".into(),
+        wanted: Wanted::Below(1.0),
+        unit: " µs",
+        got: shares
+            .map(|row| row.p50_ns as f64 / 1e3)
+            .max_by(f64::total_cmp),
+    });
+    let pass = |carrier| change_ns(rows, carrier, 0);
+    goals.push(times(
+        "32 KiB passed and read, faster than Ray",
+        at_least(60.0),
+        pass(Ray).zip(pass(Refs)).map(|(ray, ours)| ray / ours),
+    ));
+    let sweep = [0, 25, 50, 100]
+        .into_iter()
+        .filter_map(|percent| {
+            Some(change_ns(rows, Ray, percent)? / change_ns(rows, Refs, percent)?)
+        })
+        .min_by(f64::total_cmp);
+    goals.push(times(
+        "32 KiB changed in part, faster than Ray, the least of the sweep",
+        at_least(60.0),
+        sweep,
+    ));
+    goals
+}
+
+/// Calls a second through the longest chain, several in flight.
+fn chain_rate(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
+    let row = rows.iter().find(|row| {
+        row.case == Case::Nested
+            && row.carrier == carrier
+            && row.bytes == bytes
+            && row.in_flight == MANY
+            && row.passing.services == Some(LONGEST)
+    })?;
+    Some(row.calls_per_s)
+}
+
+fn change_ns(rows: &[Row], carrier: Carrier, percent: u32) -> Option<f64> {
+    let row = rows.iter().find(|row| {
+        row.case == Case::Change
+            && row.carrier == carrier
+            && row.passing.changed_percent == Some(percent)
+    })?;
+    Some(row.p50_ns as f64)
+}

@@ -1,0 +1,23 @@
+//! Large data that is passed on from service to service: by value over a Unix
+//! socket, by value over shared memory, and by reference.
+//!
+//! Every service is a process. A chain of seven is started once for each
+//! carrier; a shorter chain is the first services of it.
+
+mod args;
+mod argument;
+mod floor;
+mod line;
+mod orders;
+mod plan;
+mod relay;
+pub(crate) mod report;
+mod run;
+mod sharing;
+mod tier;
+
+pub(crate) use args::{RefsArgs, TierArgs};
+pub(crate) use line::LONGEST;
+pub(crate) use plan::MANY;
+pub(crate) use run::main;
+pub(crate) use tier::main as tier;

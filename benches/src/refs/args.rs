@@ -1,0 +1,87 @@
+//! The command line of this part.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use nowire_bench_harness::cell::{Carrier, Case, Wait};
+use nowire_bench_harness::worker::Role;
+
+#[derive(Debug, Args)]
+pub(crate) struct RefsArgs {
+    /// Also write the rows to this file, as a JSON list
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Fewer sizes and shorter rounds: under a minute in all
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Draw a figure of each part into this directory, as SVG
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Measure Ray as well: installed from PyPI below target/tools, started and
+    /// stopped by this program
+    #[arg(long)]
+    pub(crate) ray: bool,
+    /// Only this case (may be repeated)
+    #[arg(long, value_name = "CASE")]
+    pub(crate) only: Vec<Case>,
+    /// Only this carrier (may be repeated)
+    #[arg(long)]
+    pub(crate) carrier: Vec<Carrier>,
+    /// Only this payload size in bytes (may be repeated)
+    #[arg(long)]
+    pub(crate) bytes: Vec<usize>,
+    /// Which process of a chain runs on which core
+    #[arg(long, value_enum, default_value_t = Place::Alternate)]
+    pub(crate) place: Place,
+    /// How both sides of a connection over shared memory wait
+    #[arg(long, value_enum, default_value_t = Wait::Adaptive)]
+    pub(crate) wait: Wait,
+}
+
+impl RefsArgs {
+    /// Whether this case was asked for, or none in particular.
+    pub(crate) fn measures(&self, case: Case) -> bool {
+        self.only.is_empty() || self.only.contains(&case)
+    }
+
+    /// Whether this carrier was asked for, or none in particular.
+    pub(crate) fn wants(&self, carrier: Carrier) -> bool {
+        self.carrier.is_empty() || self.carrier.contains(&carrier)
+    }
+
+    /// Whether this size was asked for, or none in particular.
+    pub(crate) fn takes(&self, bytes: usize) -> bool {
+        self.bytes.is_empty() || self.bytes.contains(&bytes)
+    }
+}
+
+/// Which process of a chain runs on which core; the client is the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Place {
+    /// In turn, so that every call crosses to the other core.
+    Alternate,
+    /// The first half on one core, the second on the other: one crossing.
+    Halves,
+    /// All on one core.
+    One,
+}
+
+/// The command line of a process of a chain.
+#[derive(Debug, Args)]
+pub(crate) struct TierArgs {
+    #[arg(long, value_enum)]
+    pub(crate) role: Role,
+    #[arg(long, value_enum)]
+    pub(crate) carrier: Carrier,
+    #[arg(long, value_enum)]
+    pub(crate) wait: Wait,
+    /// The core to stay on.
+    #[arg(long)]
+    pub(crate) core: usize,
+    /// Where a service listens.
+    #[arg(long, default_value = "")]
+    pub(crate) address: String,
+    /// Who is called from here; several take turns.
+    #[arg(long)]
+    pub(crate) next: Vec<String>,
+}

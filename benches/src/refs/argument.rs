@@ -1,0 +1,82 @@
+//! The data of a call: how a client makes it, how a service reads and changes it.
+
+use anyhow::{Result, bail};
+use nowire_bench_harness::cell::Carrier;
+use nowire_bench_harness::mark::sum;
+
+use super::relay::stubs::Blob;
+
+pub(crate) const PAGE_BYTES: usize = 4 << 10;
+
+/// Makes the data of one call after the other.
+#[derive(Clone, Debug)]
+pub(crate) enum Maker {
+    /// In memory of the process alone.
+    Bytes,
+}
+
+impl Maker {
+    pub(crate) fn of(carrier: Carrier) -> Result<Self> {
+        match carrier {
+            Carrier::Unix | Carrier::Nowire => Ok(Self::Bytes),
+            other => bail!("there is no data for {other}"),
+        }
+    }
+
+    /// Data full of this byte, written anew.
+    pub(crate) fn make(&self, filling: u8, bytes: usize) -> Result<Blob> {
+        match self {
+            Self::Bytes => Ok(Blob {
+                data: vec![filling; bytes].into(),
+            }),
+        }
+    }
+}
+
+/// Bytes that a service has to do with to pass this on once.
+pub(crate) fn carried_bytes(data: &Blob) -> usize {
+    data.data.len()
+}
+
+/// Reads every byte.
+pub(crate) fn read(data: &Blob) -> Result<u64> {
+    Ok(sum(&data.data))
+}
+
+/// Fills so much of the pages, then reads every byte.
+pub(crate) fn change(data: Blob, percent: u32, filling: u8) -> Result<u64> {
+    if percent == 0 {
+        return read(&data);
+    }
+    let mut bytes = match data.data.try_into_mut() {
+        Ok(bytes) => bytes,
+        // Somebody else still looks at it.
+        Err(shared) => shared.as_ref().into(),
+    };
+    let end = changed_bytes(bytes.len(), percent);
+    bytes[..end].fill(filling);
+    Ok(sum(&bytes))
+}
+
+/// How many of the bytes are in so much of the pages.
+pub(crate) fn changed_bytes(bytes: usize, percent: u32) -> usize {
+    let pages = (bytes.div_ceil(PAGE_BYTES) * percent as usize).div_ceil(100);
+    (pages * PAGE_BYTES).min(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nowire_bench_harness::mark::sum_of_equal;
+
+    #[test]
+    fn a_part_of_the_pages_is_changed() -> Result<()> {
+        for (percent, pages) in [(0, 0), (25, 2), (50, 4), (100, 8)] {
+            let data = Maker::Bytes.make(3, 8 * PAGE_BYTES)?;
+            let wanted = sum_of_equal(9, pages * PAGE_BYTES)
+                .wrapping_add(sum_of_equal(3, (8 - pages) * PAGE_BYTES));
+            assert_eq!(change(data, percent, 9)?, wanted, "{percent} %");
+        }
+        Ok(())
+    }
+}

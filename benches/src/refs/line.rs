@@ -1,0 +1,182 @@
+//! The tiers of one carrier as the program that starts them sees them.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use nowire_bench_harness::cell::{Carrier, Wait};
+use nowire_bench_harness::machine::Cores;
+use nowire_bench_harness::process::Usage;
+use nowire_bench_harness::samples::Samples;
+
+use super::args::Place;
+use super::orders::{Answer, Order, Spent, Task};
+use crate::process::Process;
+
+/// Services of the longest chain.
+pub(crate) const LONGEST: usize = 7;
+
+/// What all tiers of a run have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    pub(crate) cores: Cores,
+    pub(crate) place: Place,
+    pub(crate) wait: Wait,
+    /// Where sockets are made.
+    pub(crate) dir: &'a Path,
+}
+
+/// How tiers are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Shape {
+    /// Each service calls the next.
+    Chain,
+    /// The first calls the other two in turn.
+    Balancer,
+}
+
+impl Shape {
+    fn services(self) -> usize {
+        match self {
+            Self::Chain => LONGEST,
+            Self::Balancer => 3,
+        }
+    }
+}
+
+impl Setting<'_> {
+    /// The core of the tier at this distance from the client.
+    pub(crate) fn core(&self, distance: usize) -> usize {
+        let Cores { client, server } = self.cores;
+        let second = match self.place {
+            Place::Alternate => distance % 2 == 1,
+            Place::Halves => distance > LONGEST / 2,
+            Place::One => false,
+        };
+        if second { server } else { client }
+    }
+
+    /// Where the service at this distance listens.
+    fn place_of(&self, carrier: Carrier, shape: Shape, distance: usize) -> String {
+        let name = format!("{carrier}-{shape:?}-{distance}").to_lowercase();
+        match carrier {
+            Carrier::Floor | Carrier::Unix => {
+                let path = self.dir.join(format!("{name}.sock"));
+                path.to_string_lossy().into_owned()
+            }
+            _ => format!("nowire:{name}"),
+        }
+    }
+
+    fn tier(
+        &self,
+        carrier: Carrier,
+        role: &str,
+        core: usize,
+        address: &str,
+        next: &[&str],
+    ) -> Result<Tier> {
+        let name = format!("{carrier} {role} {address}");
+        let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+        command
+            .arg("tier")
+            .args(["--role", role])
+            .args(["--carrier", &carrier.to_string()])
+            .arg(format!("--wait={}", self.wait))
+            .args(["--core", &core.to_string()])
+            .args(["--address", address])
+            .env("NOWIRE_RUNTIME_DIR", self.dir);
+        for next in next {
+            command.args(["--next", next]);
+        }
+        let mut process = Process::start(name, command)?;
+        match process.hear()? {
+            Answer::Ready { address } => Ok(Tier { process, address }),
+            Answer::Failed(why) => bail!("the {} failed: {why}", process.name()),
+            other => bail!("the {} began with {other:?}", process.name()),
+        }
+    }
+}
+
+/// A client and the services it calls through the first of them.
+pub(crate) struct Line {
+    // Goes first: a service that loses its client is an ordinary end.
+    client: Tier,
+    /// Who is called before whom.
+    services: Vec<Tier>,
+}
+
+/// What the services used in a round.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    /// All of them together.
+    pub(crate) services: Usage,
+    /// The one that the client calls.
+    pub(crate) first: Spent,
+}
+
+impl Line {
+    pub(crate) fn start(setting: &Setting<'_>, carrier: Carrier, shape: Shape) -> Result<Self> {
+        let mut services: Vec<Tier> = Vec::new();
+        // The last is started first: who calls it connects at once.
+        for distance in (1..=shape.services()).rev() {
+            let called = match (shape, distance) {
+                (Shape::Chain, _) => 1,
+                (Shape::Balancer, 1) => services.len(),
+                (Shape::Balancer, _) => 0,
+            };
+            let next: Vec<&str> = services[..called.min(services.len())]
+                .iter()
+                .map(|tier| tier.address.as_str())
+                .collect();
+            let place = setting.place_of(carrier, shape, distance);
+            let core = setting.core(distance);
+            let tier = setting.tier(carrier, "server", core, &place, &next)?;
+            services.insert(0, tier);
+        }
+        let next: Vec<&str> = services.first().map_or(vec![], |tier| vec![&tier.address]);
+        let client = setting.tier(carrier, "client", setting.core(0), "", &next)?;
+        Ok(Self { client, services })
+    }
+
+    /// One carrier's turn.
+    pub(crate) fn round(&mut self, task: Task, for_ms: u64) -> Result<(Samples, Used)> {
+        let before = self.spent()?;
+        let samples = match self.client.ask(Order::Run { task, for_ms })? {
+            Answer::Samples(samples) => samples,
+            other => bail!("a client answered {other:?} to calls"),
+        };
+        let mut used = Used::default();
+        for (n, (after, before)) in self.spent()?.into_iter().zip(before).enumerate() {
+            let spent = after.since(before);
+            used.services = used.services.plus(spent.usage);
+            if n == 0 {
+                used.first = spent;
+            }
+        }
+        Ok((samples, used))
+    }
+
+    fn spent(&mut self) -> Result<Vec<Spent>> {
+        let ask = |tier: &mut Tier| match tier.ask(Order::Spent)? {
+            Answer::Spent(spent) => Ok(spent),
+            other => bail!("a service answered {other:?} for what it spent"),
+        };
+        self.services.iter_mut().map(ask).collect()
+    }
+}
+
+struct Tier {
+    process: Process,
+    address: String,
+}
+
+impl Tier {
+    fn ask(&mut self, order: Order) -> Result<Answer> {
+        self.process.tell(&order)?;
+        match self.process.hear()? {
+            Answer::Failed(why) => bail!("the {} failed: {why}", self.process.name()),
+            answer => Ok(answer),
+        }
+    }
+}

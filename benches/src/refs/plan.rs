@@ -1,0 +1,142 @@
+//! Which cells are measured, in which order, for how long.
+
+use nowire_bench_harness::cell::{Carrier, Case};
+
+use super::args::RefsArgs;
+use super::line::{LONGEST, Shape};
+use super::orders::{Task, Work};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+/// Calls at a time where throughput is what counts.
+pub(crate) const MANY: usize = 8;
+/// The object of the write sweep, as in the paper.
+pub(crate) const SWEPT_BYTES: usize = 32 * KIB;
+pub(crate) const PERCENTS: [u32; 4] = [0, 25, 50, 100];
+/// What is shared and copied within one process.
+const SHARED: [usize; 6] = [4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB];
+
+/// One task and every carrier it is done on, round after round in turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) case: Case,
+    pub(crate) task: Task,
+    pub(crate) shape: Shape,
+    pub(crate) carriers: Vec<Carrier>,
+}
+
+impl Group {
+    /// Services that a call goes through.
+    pub(crate) fn services(&self) -> usize {
+        match self.task.work {
+            Work::Pass { hops } => hops as usize + 1,
+            Work::Change { .. } => 1,
+        }
+    }
+}
+
+/// How long things take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) rounds: usize,
+    pub(crate) round_ms: u64,
+}
+
+impl Pace {
+    pub(crate) fn of(args: &RefsArgs) -> Self {
+        let (rounds, round_ms) = if args.quick { (2, 40) } else { (5, 200) };
+        Self { rounds, round_ms }
+    }
+}
+
+/// What was asked for of the calls between processes.
+pub(crate) fn calls(args: &RefsArgs) -> Vec<Group> {
+    let mut groups = nested(args);
+    groups.extend(balanced(args));
+    groups.extend(changed());
+    for group in &mut groups {
+        group.carriers.retain(|&carrier| args.wants(carrier));
+    }
+    groups.retain(|group| {
+        args.measures(group.case) && args.takes(group.task.bytes) && !group.carriers.is_empty()
+    });
+    groups
+}
+
+/// What was asked for of sharing and copying in one process.
+pub(crate) fn shared_sizes(args: &RefsArgs, case: Case) -> Vec<usize> {
+    let sizes = SHARED.into_iter();
+    sizes
+        .filter(|&bytes| args.measures(case) && args.takes(bytes))
+        .collect()
+}
+
+fn nested(args: &RefsArgs) -> Vec<Group> {
+    let (sizes, lengths): (&[usize], &[usize]) = if args.quick {
+        (&[0, 4 * KIB, 64 * KIB, MIB], &[1, LONGEST])
+    } else {
+        let sizes = &[0, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB];
+        (sizes, &[1, 2, 3, 4, 5, 6, LONGEST])
+    };
+    let mut groups = Vec::new();
+    for &bytes in sizes {
+        for &services in lengths {
+            for in_flight in [1, MANY] {
+                let carriers = match (bytes, in_flight) {
+                    (0, 1) => vec![Carrier::Floor, Carrier::Unix, Carrier::Nowire],
+                    (0, _) => vec![Carrier::Unix, Carrier::Nowire],
+                    _ => carriers(),
+                };
+                let hops = services as u32 - 1;
+                groups.push(Group {
+                    case: Case::Nested,
+                    task: Task {
+                        work: Work::Pass { hops },
+                        bytes,
+                        in_flight,
+                    },
+                    shape: Shape::Chain,
+                    carriers,
+                });
+            }
+        }
+    }
+    groups
+}
+
+fn balanced(args: &RefsArgs) -> Vec<Group> {
+    let sizes: &[usize] = if args.quick {
+        &[4 * KIB, 64 * KIB]
+    } else {
+        &[4 * KIB, 8 * KIB, 16 * KIB, 32 * KIB, 64 * KIB]
+    };
+    let group = |&bytes| Group {
+        case: Case::Balance,
+        task: Task {
+            work: Work::Pass { hops: 1 },
+            bytes,
+            in_flight: MANY,
+        },
+        shape: Shape::Balancer,
+        carriers: carriers(),
+    };
+    sizes.iter().map(group).collect()
+}
+
+fn changed() -> Vec<Group> {
+    let group = |percent| Group {
+        case: Case::Change,
+        task: Task {
+            work: Work::Change { percent },
+            bytes: SWEPT_BYTES,
+            in_flight: 1,
+        },
+        shape: Shape::Chain,
+        carriers: carriers(),
+    };
+    PERCENTS.map(group).into()
+}
+
+fn carriers() -> Vec<Carrier> {
+    vec![Carrier::Unix, Carrier::Nowire]
+}

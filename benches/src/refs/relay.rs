@@ -1,0 +1,161 @@
+//! The service that data is passed through, and the calls of its client.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use nowire_bench_harness::mark::sum_of_equal;
+use tonic::{Request, Response, Status};
+
+use super::argument::{self, Maker, changed_bytes};
+use crate::ask::Ask;
+use crate::dial::Channel;
+
+pub(crate) mod stubs {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::allow_attributes_without_reason,
+        reason = "generated from proto/relay.proto, which says what there is to say"
+    )]
+    tonic::include_proto!("nowire.bench.relay.v1");
+}
+
+pub(crate) use stubs::relay_client::RelayClient;
+pub(crate) use stubs::relay_server::RelayServer;
+use stubs::{Argument, Draft, Number, relay_server::Relay};
+
+/// Passes data on to the next services in turn, or works on it.
+#[derive(Clone)]
+pub(crate) struct Handlers<C> {
+    next: Vec<RelayClient<C>>,
+    turn: Arc<AtomicUsize>,
+    seen: Arc<Seen>,
+}
+
+/// What came by.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) calls: AtomicU64,
+    /// Data that came in and went on.
+    pub(crate) data_bytes: AtomicU64,
+}
+
+impl<C> Handlers<C> {
+    pub(crate) fn new(next: Vec<C>) -> Self
+    where
+        C: Channel,
+    {
+        Self {
+            next: next.into_iter().map(RelayClient::new).collect(),
+            turn: Arc::default(),
+            seen: Arc::default(),
+        }
+    }
+
+    pub(crate) fn seen(&self) -> Arc<Seen> {
+        self.seen.clone()
+    }
+
+    fn saw(&self, data_bytes: usize) {
+        self.seen.calls.fetch_add(1, Ordering::Relaxed);
+        let data_bytes = data_bytes as u64;
+        self.seen
+            .data_bytes
+            .fetch_add(data_bytes, Ordering::Relaxed);
+    }
+}
+
+#[tonic::async_trait]
+impl<C: Channel + Sync> Relay for Handlers<C> {
+    async fn pass(&self, request: Request<Argument>) -> Result<Response<Number>, Status> {
+        let Argument { hops, data } = request.into_inner();
+        let data = data.unwrap_or_default();
+        let bytes = argument::carried_bytes(&data);
+        let Some(hops) = hops.checked_sub(1) else {
+            self.saw(bytes);
+            let value = argument::read(&data).map_err(unreadable)?;
+            return Ok(Response::new(Number { value }));
+        };
+        self.saw(2 * bytes);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let next = self
+            .next
+            .get(turn % self.next.len().max(1))
+            .ok_or_else(|| Status::failed_precondition("the chain is not that long"))?;
+        let data = Some(data);
+        next.clone().pass(Argument { hops, data }).await
+    }
+
+    async fn change(&self, request: Request<Draft>) -> Result<Response<Number>, Status> {
+        let draft = request.into_inner();
+        let data = draft.data.unwrap_or_default();
+        self.saw(argument::carried_bytes(&data));
+        let filling = draft.filling as u8;
+        let value = argument::change(data, draft.percent, filling).map_err(unreadable)?;
+        Ok(Response::new(Number { value }))
+    }
+}
+
+fn unreadable(why: anyhow::Error) -> Status {
+    Status::data_loss(format!("{why:#}"))
+}
+
+/// Data written for the call, passed on and summed.
+pub(crate) struct Pass<C> {
+    pub(crate) client: RelayClient<C>,
+    pub(crate) maker: Maker,
+    pub(crate) bytes: usize,
+    pub(crate) hops: u32,
+    pub(crate) turn: u8,
+}
+
+impl<C: Channel> Ask for Pass<C> {
+    async fn ask(&mut self) -> Result<(Duration, Instant)> {
+        self.turn = self.turn.wrapping_add(1);
+        let start = Instant::now();
+        let data = Some(self.maker.make(self.turn, self.bytes)?);
+        let hops = self.hops;
+        let answer = self.client.pass(Argument { hops, data }).await?;
+        let now = Instant::now();
+        ensure!(
+            answer.get_ref().value == sum_of_equal(self.turn, self.bytes),
+            "the last service read other bytes than were written"
+        );
+        Ok((now - start, now))
+    }
+}
+
+/// Data written for the call, changed by the callee.
+pub(crate) struct Change<C> {
+    pub(crate) client: RelayClient<C>,
+    pub(crate) maker: Maker,
+    pub(crate) bytes: usize,
+    pub(crate) percent: u32,
+    pub(crate) turn: u8,
+}
+
+impl<C: Channel> Ask for Change<C> {
+    async fn ask(&mut self) -> Result<(Duration, Instant)> {
+        self.turn = self.turn.wrapping_add(1);
+        let filling = !self.turn;
+        let start = Instant::now();
+        let data = self.maker.make(self.turn, self.bytes)?;
+        let draft = Draft {
+            percent: self.percent,
+            filling: filling.into(),
+            data: Some(data),
+        };
+        let answer = self.client.change(draft).await?;
+        let now = Instant::now();
+        let changed = changed_bytes(self.bytes, self.percent);
+        let wanted = sum_of_equal(filling, changed)
+            .wrapping_add(sum_of_equal(self.turn, self.bytes - changed));
+        ensure!(
+            answer.get_ref().value == wanted,
+            "the callee changed something else"
+        );
+        Ok((now - start, now))
+    }
+}

@@ -1,0 +1,144 @@
+//! What a person reads at the end.
+
+use nowire_bench_harness::cell::{Carrier, Case};
+
+use super::line::LONGEST;
+use super::plan::MANY;
+use crate::report::calls;
+use crate::row::Row;
+use crate::table::{columns, rate, size, time};
+
+/// Every table that these rows fill.
+pub(crate) fn tables(rows: &[Row]) -> String {
+    let mut text = String::new();
+    let nested: Vec<&Row> = rows.iter().filter(|row| row.case == Case::Nested).collect();
+    if !nested.is_empty() {
+        text.push_str(&format!(
+            "\nThrough a chain of services, the last of which sums: median time of a call\n{}\
+             \nThe same with {MANY} in flight: calls/s\n{}",
+            by_length(&nested, 1, |row| time(row.p50_ns as f64)),
+            by_length(&nested, MANY, |row| rate(row.calls_per_s)),
+        ));
+        let hops = hops(rows);
+        if !hops.is_empty() {
+            text.push_str(&format!("\nWhat a forwarding service adds\n{hops}"));
+        }
+        let longest: Vec<&Row> = nested
+            .iter()
+            .copied()
+            .filter(|row| row.passing.services == Some(LONGEST))
+            .collect();
+        if !longest.is_empty() {
+            text.push_str(&format!(
+                "\nThe chain of {LONGEST}\n{}",
+                calls(&longest, Case::Nested)
+            ));
+        }
+    }
+    for (case, title) in [
+        (
+            Case::Balance,
+            "Through a balancer to one of two services, which sums",
+        ),
+        (
+            Case::Share,
+            "The owner gives up writing; memcpy: the same bytes copied; both in one process",
+        ),
+        (
+            Case::Change,
+            "The callee changes a part of the pages, then reads all",
+        ),
+    ] {
+        let of_case: Vec<&Row> = rows.iter().filter(|row| row.case == case).collect();
+        if !of_case.is_empty() {
+            text.push_str(&format!("\n{title}\n{}", calls(&of_case, case)));
+        }
+    }
+    text
+}
+
+/// A line for each size and carrier, a column for each length of the chain.
+fn by_length(rows: &[&Row], in_flight: usize, figure: fn(&Row) -> String) -> String {
+    let mut lengths: Vec<usize> = rows.iter().filter_map(|row| row.passing.services).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    let mut head = vec!["bytes".to_string(), "carrier".into()];
+    head.extend(lengths.iter().map(|n| format!("{n} services")));
+    let mut lines = vec![head];
+    let mut last = None;
+    for row in rows {
+        if row.in_flight != in_flight || row.passing.services != lengths.first().copied() {
+            continue;
+        }
+        if last.is_some_and(|last| last != row.bytes) {
+            lines.push(Vec::new());
+        }
+        last = Some(row.bytes);
+        let mut line = vec![size(row.bytes as u64), row.carrier.to_string()];
+        for &length in &lengths {
+            let cell = rows.iter().find(|other| {
+                (other.bytes, other.carrier, other.in_flight) == (row.bytes, row.carrier, in_flight)
+                    && other.passing.services == Some(length)
+            });
+            line.push(cell.map_or("-".into(), |row| figure(row)));
+        }
+        lines.push(line);
+    }
+    columns(&lines, 2)
+}
+
+/// What each further service adds to a call, in ns: the median through the
+/// longest chain less the median through the shortest, by the services between.
+pub(crate) fn hop_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
+    let mut ends = rows
+        .iter()
+        .filter(|row| {
+            row.case == Case::Nested
+                && row.carrier == carrier
+                && row.bytes == bytes
+                && row.in_flight == 1
+        })
+        .filter_map(|row| Some((row.passing.services?, row.p50_ns as f64)))
+        .collect::<Vec<_>>();
+    ends.sort_by_key(|&(services, _)| services);
+    let (&(from, short_ns), &(to, long_ns)) = (ends.first()?, ends.last()?);
+    (to > from).then(|| (long_ns - short_ns) / (to - from) as f64)
+}
+
+/// Sizes of the data passed through chains.
+pub(crate) fn nested_sizes(rows: &[Row]) -> Vec<usize> {
+    let nested = rows.iter().filter(|row| row.case == Case::Nested);
+    let mut sizes: Vec<usize> = nested.map(|row| row.bytes).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+fn hops(rows: &[Row]) -> String {
+    let empty_ns = hop_ns(rows, Carrier::Nowire, 0);
+    let head = ["bytes", "carrier", "per service", "times an empty call's"];
+    let mut lines = vec![head.map(String::from).to_vec()];
+    for bytes in nested_sizes(rows) {
+        for carrier in [
+            Carrier::Floor,
+            Carrier::Unix,
+            Carrier::Nowire,
+            Carrier::Refs,
+            Carrier::Fresh,
+        ] {
+            if let Some(ns) = hop_ns(rows, carrier, bytes) {
+                let times = empty_ns.map_or("-".into(), |empty| format!("{:.2}", ns / empty));
+                lines.push(vec![
+                    size(bytes as u64),
+                    carrier.to_string(),
+                    time(ns),
+                    times,
+                ]);
+            }
+        }
+    }
+    if lines.len() == 1 {
+        return String::new();
+    }
+    columns(&lines, 2)
+}

@@ -1,0 +1,169 @@
+//! A whole run: starts the tiers, takes turns, reports.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use nowire_bench_harness::cell::{Carrier, Case, Party, Wait};
+use nowire_bench_harness::machine::{self, Cores};
+use nowire_bench_harness::samples::Pool;
+
+use super::args::RefsArgs;
+use super::line::{LONGEST, Line, Setting, Shape};
+use super::orders::{Spent, Work};
+use super::plan::{self, Group, Pace};
+use super::report;
+use super::sharing;
+use crate::goals;
+use crate::row::{self, Passing, Row};
+use crate::run::{SocketDir, show};
+
+/// Measures what was asked for, prints it, and writes it where asked.
+pub(crate) fn main(args: &RefsArgs) -> Result<()> {
+    let cores = Cores::choose()?;
+    let dir = SocketDir::make()?;
+    let setting = Setting {
+        cores,
+        place: args.place,
+        wait: args.wait,
+        dir: dir.path(),
+    };
+    show(&header(args, &setting))?;
+    let pace = Pace::of(args);
+    let groups = plan::calls(args);
+    let mut bench = Bench {
+        setting,
+        pace,
+        lines: HashMap::new(),
+        progress: progress(&groups, pace),
+    };
+    let mut rows = Vec::new();
+    for group in &groups {
+        rows.extend(bench.measure(group)?);
+    }
+    bench.progress.finish_and_clear();
+    // Sleeping processes take no time, but what follows is measured alone.
+    drop(bench);
+    machine::stay_on(cores.client)?;
+    for bytes in plan::shared_sizes(args, Case::Share) {
+        rows.extend(sharing::share(args, bytes, pace)?);
+    }
+    if rows.is_empty() {
+        bail!("nothing was measured");
+    }
+    if let Some(path) = &args.json {
+        row::write_json(&rows, path)?;
+    }
+    show(&report::tables(&rows))?;
+    show(&format!(
+        "\nGoals\n{}",
+        goals::table(&goals::refs::goals(&rows))
+    ))
+}
+
+fn header(args: &RefsArgs, setting: &Setting<'_>) -> String {
+    let placing = if setting.cores.are_two() {
+        let cores: Vec<String> = (0..=LONGEST)
+            .map(|distance| setting.core(distance).to_string())
+            .collect();
+        format!(
+            "client on core {}, the services of a chain on cores {}",
+            cores[0],
+            cores[1..].join(" ")
+        )
+    } else {
+        format!(
+            "all on the only core that may be used ({})",
+            setting.cores.client
+        )
+    };
+    format!(
+        "{}\n{placing}; wait {}; tokio current_thread; payloads are Bytes; malloc: glibc's \
+         defaults\nreading the clock takes {:.0} ns, which is in every latency\n",
+        machine::description(),
+        args.wait,
+        machine::clock_ns(),
+    )
+}
+
+fn progress(groups: &[Group], pace: Pace) -> ProgressBar {
+    let turns: usize = groups.iter().map(|group| group.carriers.len()).sum();
+    let bar = ProgressBar::new((turns * pace.rounds) as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+struct Bench<'a> {
+    setting: Setting<'a>,
+    pace: Pace,
+    lines: HashMap<(Carrier, Shape), Line>,
+    progress: ProgressBar,
+}
+
+impl Bench<'_> {
+    /// Gives every carrier of a group its turn in every round, so that whatever
+    /// else the machine does hits all alike.
+    fn measure(&mut self, group: &Group) -> Result<Vec<Row>> {
+        let mut cells = Vec::new();
+        for &carrier in &group.carriers {
+            cells.push((carrier, Pool::new()?, Spent::default()));
+        }
+        for _ in 0..self.pace.rounds {
+            for (carrier, pool, first) in &mut cells {
+                self.progress.set_message(format!(
+                    "{} {} B x{} through {} {carrier}",
+                    group.case,
+                    group.task.bytes,
+                    group.task.in_flight,
+                    group.services()
+                ));
+                let for_ms = self.pace.round_ms;
+                let line = self.line(*carrier, group.shape)?;
+                let (samples, used) = line.round(group.task, for_ms)?;
+                pool.add(&samples, used.services)?;
+                *first = first.plus(used.first);
+                self.progress.inc(1);
+            }
+        }
+        Ok(cells
+            .iter()
+            .map(|(carrier, pool, first)| self.row(group, *carrier, pool, *first))
+            .collect())
+    }
+
+    fn row(&self, group: &Group, carrier: Carrier, pool: &Pool, first: Spent) -> Row {
+        let wait = match carrier {
+            Carrier::Nowire | Carrier::Refs | Carrier::Fresh => self.setting.wait,
+            _ => Wait::Fixed,
+        };
+        let task = group.task;
+        let party = Party { carrier, wait };
+        let mut row = Row::of_calls(group.case, party, task.bytes, task.in_flight, pool);
+        row.passing = Passing {
+            services: Some(group.services()),
+            changed_percent: match task.work {
+                Work::Change { percent } => Some(percent),
+                Work::Pass { .. } => None,
+            },
+            ..Passing::default()
+        };
+        if group.shape == Shape::Balancer {
+            let calls = first.calls.max(1) as f64;
+            let cpu_ns = first.usage.cpu_ns as f64;
+            row.passing.balancer_bytes_per_call = Some(first.data_bytes as f64 / calls);
+            row.passing.balancer_cpu_ns_per_call = Some(cpu_ns / calls);
+        }
+        row
+    }
+
+    fn line(&mut self, carrier: Carrier, shape: Shape) -> Result<&mut Line> {
+        let key = (carrier, shape);
+        if !self.lines.contains_key(&key) {
+            let line = Line::start(&self.setting, carrier, shape)?;
+            self.lines.insert(key, line);
+        }
+        self.lines.get_mut(&key).context("just started")
+    }
+}

@@ -1,0 +1,45 @@
+//! Sharing within one process: what an owner pays for giving up writing, beside
+//! what copying the same bytes takes.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use nowire_bench_harness::cell::{Carrier, Case, Party, Wait};
+use nowire_bench_harness::process::Usage;
+use nowire_bench_harness::samples::{Pool, Samples};
+
+use super::args::RefsArgs;
+use super::plan::Pace;
+use crate::row::Row;
+use crate::sealing;
+
+/// What is compared.
+const CARRIERS: [Carrier; 1] = [Carrier::Memcpy];
+
+/// Memory of this size is shared again and again, and as much copied.
+pub(crate) fn share(args: &RefsArgs, bytes: usize, pace: Pace) -> Result<Vec<Row>> {
+    let carriers = CARRIERS.into_iter().filter(|&carrier| args.wants(carrier));
+    let mut pools = Vec::new();
+    for carrier in carriers {
+        pools.push((carrier, Pool::new()?));
+    }
+    for _ in 0..pace.rounds {
+        for (carrier, pool) in &mut pools {
+            pool.add(&once(*carrier, bytes, pace)?, Usage::default())?;
+        }
+    }
+    let row = |(carrier, pool): &(Carrier, Pool)| {
+        let wait = Wait::Fixed;
+        let carrier = *carrier;
+        Row::of_calls(Case::Share, Party { carrier, wait }, bytes, 1, pool)
+    };
+    Ok(pools.iter().map(row).collect())
+}
+
+fn once(carrier: Carrier, bytes: usize, pace: Pace) -> Result<Samples> {
+    let time = Duration::from_millis(pace.round_ms);
+    match carrier {
+        Carrier::Memcpy => sealing::copy(bytes, time),
+        other => bail!("{other} shares nothing"),
+    }
+}
