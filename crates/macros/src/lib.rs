@@ -58,7 +58,7 @@ pub fn derive_shared(input: TokenStream) -> TokenStream {
 ///     #[nowire(pool)]
 ///     fn slow(&self, order: &Order) -> u64;
 ///     /// Runs as a tokio task.
-///     async fn later(&self, order: &Order) -> u64;
+///     async fn later(&self, order: &Order<'_>) -> u64;
 ///     /// May hold its argument after the call.
 ///     fn keep(&self, order: Kept<Order<'static>>) -> u64;
 ///     /// Builds its reply in the server's memory.
@@ -71,13 +71,18 @@ pub fn derive_shared(input: TokenStream) -> TokenStream {
 ///     /// Takes a stream of requests.
 ///     #[nowire(pool)]
 ///     fn sum(&self, items: Requests<Item>) -> u64;
+///     /// The same as a task.
+///     async fn await_sum(&self, items: AsyncRequests<Item>) -> u64;
+///     /// Builds its reply between waits.
+///     async fn fetch<'r>(&self, id: u64, out: &'r mut Scope) -> Found<'r>;
 /// }
 /// ```
 ///
 /// Parameters are `&T`, read where the caller built it; `Kept<T>`, the same, and
 /// the handler's to hold; `T` by value, if it is plain data and `Copy`; at most
 /// eight of these. A reply is `()`, a value, or a `Result` whose error travels
-/// too; one that points is built in the scope that the method takes.
+/// too; one that points is built in the scope that the method takes. An `async
+/// fn` takes `&mut Scope`, `AsyncRequests` and `&mut AsyncReplies`.
 #[proc_macro_attribute]
 pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
     service::expand(arguments.into(), parse_macro_input!(item))

@@ -112,9 +112,10 @@ pub use heap_options::{HeapOptions, Heaps, SealFrom};
 pub use listener::{AcceptError, ListenError, ListenOptions, Listener};
 pub use met::Met;
 pub use native::{
-    AsyncReplies, AsyncRequests, Bound, CallError, CallOver, Channel, ChannelOptions, Code,
-    Context, Exchange, Kept, Mismatch, Pending, Replies, Reply, Request, Requests, Running, ScopeUnavailable, ServeError, Server,
-    ServerBuilder, Service, connect, connect_with,
+    AsyncExchange, AsyncReplies, AsyncRequests, Bound, CallError, CallOver, Channel,
+    ChannelOptions, Code, Context, Exchange, Kept, Mismatch, Pending, Replies, Reply, Request,
+    Requests, Running, ScopeUnavailable, ServeError, Server, ServerBuilder, Service, connect,
+    connect_with,
 };
 pub use nowire_macros::{Shared, service};
 pub use nowire_memory::data::{

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use nowire::{
-    CallError, Channel, ChannelOptions, Context, Keeping, Kept, Map, Ptr, Replies, Requests, Scope,
-    ScopeError, SealFrom, Shared, Slice, Str,
+    AsyncReplies, AsyncRequests, CallError, Channel, ChannelOptions, Context, Keeping, Kept, Map,
+    Ptr, Replies, Requests, Scope, ScopeError, SealFrom, Shared, Slice, Str,
 };
 
 #[derive(Shared)]
@@ -56,10 +56,12 @@ trait Pricing {
     #[nowire(pool)]
     fn audit(&self, cx: &Context, years: u32) -> u64;
     async fn ship(&self, order: &Order<'_>) -> u32;
+    async fn fetch<'r>(&self, id: u64, out: &'r mut Scope) -> Result<Order<'r>, Refusal>;
     #[nowire(pool)]
     fn list(&self, from: u64, orders: &mut Replies<Order<'static>>);
     #[nowire(pool)]
     fn total(&self, lines: Requests<Line>) -> u64;
+    async fn price_all(&self, orders: AsyncRequests<Order<'static>>, cents: &mut AsyncReplies<u64>);
 }
 
 #[derive(Default)]
@@ -102,6 +104,12 @@ impl Pricing for Shop {
         order.lines.len() as u32
     }
 
+    async fn fetch<'r>(&self, id: u64, out: &'r mut Scope) -> Result<Order<'r>, Refusal> {
+        let order = order_of(out, id)?;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Ok(order)
+    }
+
     fn list(&self, from: u64, orders: &mut Replies<Order<'static>>) {
         for id in from.. {
             let Ok(scope) = orders.scope() else { return };
@@ -116,6 +124,19 @@ impl Pricing for Shop {
 
     fn total(&self, lines: Requests<Line>) -> u64 {
         lines.map(|line| price(&line)).sum()
+    }
+
+    async fn price_all(
+        &self,
+        mut orders: AsyncRequests<Order<'static>>,
+        cents: &mut AsyncReplies<u64>,
+    ) {
+        while let Some(order) = orders.recv().await {
+            let sum = order.get().lines.iter().map(price).sum();
+            if cents.send(sum).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -266,6 +287,15 @@ async fn wait() -> anyhow::Result<()> {
     let order = scope.build(order_of(&scope, 7)?)?;
     let (cents, lines) = tokio::try_join!(pricing.quote(&order), pricing.ship(&order))?;
     assert_eq!((*cents, *lines), (1700, 2));
+    assert_eq!(pricing.fetch(8).await?.get().id, 8);
+
+    let mut prices = pricing.price_all().await?;
+    for id in 1..=3 {
+        let scope = pricing.scope()?;
+        prices.send(order_of(&scope, id)?).await?;
+        assert_eq!(prices.next_reply().await?.as_deref(), Some(&1700));
+    }
+    prices.finish().await?;
     Ok(())
 }
 

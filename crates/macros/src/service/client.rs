@@ -50,10 +50,12 @@ fn waiting(service: &Service) -> TokenStream {
         service.name
     );
     let frame = frame(service, &client, &docs);
-    let methods = service.methods.iter().zip(0u16..);
-    let methods = methods
-        .filter(|(method, _)| !streams(method))
-        .map(|(method, number)| call_async(method, number));
+    let methods = service.methods.iter().zip(0u16..).map(|(method, number)| {
+        if streams(method) {
+            return exchange_async(method, number);
+        }
+        call_async(method, number)
+    });
     quote! {
         #frame
 
@@ -193,20 +195,54 @@ fn start(method: &Method, number: u16) -> TokenStream {
 fn exchange(method: &Method, number: u16) -> TokenStream {
     let (name, docs) = (&method.name, &method.docs);
     let params = params(method, Some(quote!('call)));
+    let output = exchanged(method, quote!(Exchange));
+    let made = opened(method, quote!(exchange), number);
+    quote! {
+        #(#docs)*
+        pub fn #name<'call>(&'call self, #(#params),*) -> #output {
+            #made
+        }
+    }
+}
+
+/// A method with streams that are awaited.
+fn exchange_async(method: &Method, number: u16) -> TokenStream {
+    let (name, docs) = (&method.name, &method.docs);
+    let params = params(method, Some(quote!('call)));
+    let output = exchanged(method, quote!(AsyncExchange));
+    let made = opened(method, quote!(exchange_async), number);
+    quote! {
+        #(#docs)*
+        pub fn #name<'call>(
+            &'call self,
+            #(#params),*
+        ) -> impl ::core::future::Future<Output = #output> {
+            async move { #made.await }
+        }
+    }
+}
+
+/// What a method with streams gives its caller.
+fn exchanged(method: &Method, exchange: TokenStream) -> TokenStream {
+    let (reply, error) = (types::reply(&method.returns), types::error(&method.returns));
+    let requests = types::requests(method).unwrap_or_else(unit);
+    let replies = types::replies(method).unwrap_or_else(unit);
+    quote! {
+        ::core::result::Result<
+            ::nowire::#exchange<'call, #requests, #replies, #reply, #error>,
+            ::nowire::CallError<#error>,
+        >
+    }
+}
+
+/// Begins a call with streams, one way or the other.
+fn opened(method: &Method, how: TokenStream, number: u16) -> TokenStream {
     let (reply, error) = (types::reply(&method.returns), types::error(&method.returns));
     let requests = types::requests(method).unwrap_or_else(unit);
     let replies = types::replies(method).unwrap_or_else(unit);
     let given = [&requests, &replies, &reply, &error].map(types::given);
     let (types, arguments) = (types::arguments(method), lent(method));
-    quote! {
-        #(#docs)*
-        pub fn #name<'call>(&'call self, #(#params),*) -> ::core::result::Result<
-            ::nowire::Exchange<'call, #requests, #replies, #reply, #error>,
-            ::nowire::CallError<#error>,
-        > {
-            self.bound.exchange::<#types, #(#given),*>(#number, #arguments)
-        }
-    }
+    quote!(self.bound.#how::<#types, #(#given),*>(#number, #arguments))
 }
 
 /// Calls one of the functions of the channel that differ in how they wait.

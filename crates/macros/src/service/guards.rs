@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 
 use crate::paths;
 
-use super::model::{Method, ParamKind, Returns, Service};
+use super::model::{Method, ParamKind, Returns, Runs, Service};
 use super::types;
 
 /// Values that travel by themselves, and so must not point.
@@ -33,8 +33,16 @@ fn of_method(method: &Method) -> Vec<TokenStream> {
     {
         guards.push(no_pointers(
             ty,
-            "a reply that points is built in a scope: take `out: &'r Scope`, and return a type \
-             that names 'r",
+            match method.runs {
+                Runs::Task => {
+                    "a reply that points is built in a scope: take `out: &'r mut Scope`, and \
+                     return a type that names 'r"
+                }
+                Runs::Polling | Runs::Pool => {
+                    "a reply that points is built in a scope: take `out: &'r Scope`, and return \
+                     a type that names 'r"
+                }
+            },
         ));
     }
     if let Returns::Result { error, .. } = &method.returns {

@@ -43,18 +43,36 @@ pub(crate) struct Param {
 pub(crate) enum ParamKind {
     /// `&Context`: what the server knows of the call.
     Context,
-    /// `&'r Scope`: where the reply is built.
-    Scope,
+    /// `&'r Scope`, or `&'r mut Scope`: where the reply is built.
+    Scope(Hold),
     /// `&T`: read where the caller built it.
     Shared(Type),
     /// `Kept<T>`: the same, and may be held after the call.
     Kept(Type),
     /// `T`: a plain value.
     Value(Type),
-    /// `&mut Replies<T>`: a stream of replies.
-    Replies(Type),
-    /// `Requests<T>`: a stream of requests.
-    Requests(Type),
+    /// `&mut Replies<T>`, or `&mut AsyncReplies<T>`: a stream of replies.
+    Replies(Type, Waits),
+    /// `Requests<T>`, or `AsyncRequests<T>`: a stream of requests.
+    Requests(Type, Waits),
+}
+
+/// How a handler has its scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// On one thread.
+    Shared,
+    /// To itself, so that it may take it to another thread.
+    Alone,
+}
+
+/// How a handler waits for its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// Its thread does.
+    Blocking,
+    /// Its task does.
+    Awaiting,
 }
 
 pub(crate) enum Returns {
@@ -78,15 +96,15 @@ impl ParamKind {
     }
 
     pub(crate) fn is_scope(&self) -> bool {
-        matches!(self, Self::Scope)
+        matches!(self, Self::Scope(_))
     }
 
     pub(crate) fn is_replies(&self) -> bool {
-        matches!(self, Self::Replies(_))
+        matches!(self, Self::Replies(..))
     }
 
     pub(crate) fn is_requests(&self) -> bool {
-        matches!(self, Self::Requests(_))
+        matches!(self, Self::Requests(..))
     }
 }
 

@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Ident, Index};
 
-use super::model::{Method, Param, ParamKind, Returns, Runs, Service};
+use super::model::{Hold, Method, Param, ParamKind, Returns, Runs, Service, Waits};
 use super::{table, types};
 
 /// `PricingServer<T>`, which serves any `T: Pricing`.
@@ -138,14 +138,20 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
     let bound = bound(param, at);
     match &param.kind {
         ParamKind::Context => (quote!(), quote!(call.context())),
-        ParamKind::Scope => (
-            quote! {
-                let ::core::option::Option::Some(out) = call.scope() else {
-                    return;
-                };
-            },
-            quote!(&out),
-        ),
+        ParamKind::Scope(hold) => {
+            let (bind, pass) = match hold {
+                Hold::Shared => (quote!(out), quote!(&out)),
+                Hold::Alone => (quote!(mut out), quote!(&mut out)),
+            };
+            (
+                quote! {
+                    let ::core::option::Option::Some(#bind) = call.scope() else {
+                        return;
+                    };
+                },
+                pass,
+            )
+        }
         ParamKind::Shared(_) => (quote!(), quote!(#bound)),
         // The error of a type that is not `Copy` points at the type.
         ParamKind::Value(ty) => (quote!(), quote_spanned!(ty.span()=> by_value(#bound))),
@@ -158,17 +164,25 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
                 quote!(#kept),
             )
         }
-        ParamKind::Replies(ty) => {
+        ParamKind::Replies(ty, waits) => {
             let ty = types::given(ty);
+            let made = match waits {
+                Waits::Blocking => quote!(replies),
+                Waits::Awaiting => quote!(async_replies),
+            };
             (
-                quote!(let mut replies = call.replies::<#ty>();),
+                quote!(let mut replies = call.#made::<#ty>();),
                 quote!(&mut replies),
             )
         }
-        ParamKind::Requests(ty) => {
+        ParamKind::Requests(ty, waits) => {
             let ty = types::given(ty);
+            let made = match waits {
+                Waits::Blocking => quote!(requests),
+                Waits::Awaiting => quote!(async_requests),
+            };
             (
-                quote!(let requests = call.requests::<#ty>();),
+                quote!(let requests = call.#made::<#ty>();),
                 quote!(requests),
             )
         }
@@ -177,7 +191,7 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
 
 fn reply(method: &Method) -> TokenStream {
     let good = if method.has(ParamKind::is_scope) {
-        quote!(call.reply_in(&out, value))
+        quote!(call.reply_in(value))
     } else {
         quote!(call.reply(value))
     };

@@ -79,7 +79,7 @@ pub(super) fn error(returns: &Returns) -> Type {
 /// The items of the stream of requests, if there is one.
 pub(super) fn requests(method: &Method) -> Option<Type> {
     method.params.iter().find_map(|param| match &param.kind {
-        ParamKind::Requests(ty) => Some(received(ty)),
+        ParamKind::Requests(ty, _) => Some(received(ty)),
         _ => None,
     })
 }
@@ -87,7 +87,7 @@ pub(super) fn requests(method: &Method) -> Option<Type> {
 /// The items of the stream of replies, if there is one.
 pub(super) fn replies(method: &Method) -> Option<Type> {
     method.params.iter().find_map(|param| match &param.kind {
-        ParamKind::Replies(ty) => Some(received(ty)),
+        ParamKind::Replies(ty, _) => Some(received(ty)),
         _ => None,
     })
 }

@@ -79,7 +79,7 @@ impl Bound {
         }
         let asked = self.asked()?;
         let outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, false)?;
-        let came = self.exchange_async(&outgoing).await?;
+        let came = self.round_trip_async(&outgoing).await?;
         self.learn(came)
     }
 

@@ -18,7 +18,7 @@ use super::calls::{Came, Place, Ticket};
 use super::channel::{Channel, ScopeUnavailable};
 use super::client::{self, Failed, Waits};
 use super::crash::crash_point;
-use super::exchange::Exchange;
+use super::exchange::{AsyncExchange, Exchange};
 use super::outgoing::Outgoing;
 use super::pending::Pending;
 use super::reply::{Release, Reply};
@@ -240,22 +240,29 @@ impl Bound {
         args: A,
     ) -> Result<Reply<R>, CallError<E>> {
         let deadline = self.deadline();
-        let codes = match self.codes.get() {
-            Some(codes) => Arc::clone(codes),
-            None => {
-                let codes = self.in_time(deadline, self.bind_async()).await?;
-                Arc::clone(self.codes.get_or_init(|| codes))
-            }
-        };
-        let code = self.codes_of(&codes, method)?;
+        let code = self.code_async(method, deadline).await?;
         let outgoing = self.outgoing(code, &args, deadline, true)?;
-        drop(codes);
-        let exchange = self.exchange_async(&outgoing);
-        let came = self.in_time(deadline, exchange).await?;
+        let round_trip = self.round_trip_async(&outgoing);
+        let came = self.in_time(deadline, round_trip).await?;
         self.typed(came)
     }
 
-    async fn in_time<T, E>(
+    async fn code_async<E>(
+        &self,
+        method: u16,
+        deadline: Option<Instant>,
+    ) -> Result<u16, CallError<E>> {
+        let codes = match self.codes.get() {
+            Some(codes) => codes,
+            None => {
+                let codes = self.in_time(deadline, self.bind_async()).await?;
+                self.codes.get_or_init(|| codes)
+            }
+        };
+        self.codes_of(codes, method)
+    }
+
+    pub(super) async fn in_time<T, E>(
         &self,
         deadline: Option<Instant>,
         work: impl Future<Output = Result<T, CallError<E>>>,
@@ -269,17 +276,25 @@ impl Bound {
         }
     }
 
-    pub(super) async fn exchange_async<E>(
+    async fn open_async<E>(
+        &self,
+        outgoing: &Outgoing,
+        waits: &mut Waits<'_>,
+    ) -> Result<Ticket, CallError<E>> {
+        let shared = self.shared();
+        let mut run = outgoing.run.clone();
+        let sent = outgoing.sent();
+        let opened = poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut run, waits, cx));
+        Ok(opened.await?)
+    }
+
+    pub(super) async fn round_trip_async<E>(
         &self,
         outgoing: &Outgoing,
     ) -> Result<Came, CallError<E>> {
         let shared = self.shared();
-        let mut run = outgoing.run.clone();
-        let sent = outgoing.sent();
         let mut waits = Waits::new(shared);
-        let ticket =
-            poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut run, &mut waits, cx));
-        let ticket = ticket.await?;
+        let ticket = self.open_async(outgoing, &mut waits).await?;
         let open = OpenCall {
             shared,
             ticket: Some(ticket),
@@ -310,16 +325,31 @@ impl Bound {
         let code = self.code(method, deadline)?;
         let outgoing = self.outgoing(code, &args, deadline, true)?;
         let ticket = self.open(&outgoing, deadline)?;
-        Ok(Exchange {
-            bound: self,
-            ticket: Some(ticket),
-            stream: self.shared().stream_of(ticket),
-            code,
-            deadline,
-            ended: false,
-            taken: 0,
-            what: PhantomData,
-        })
+        Ok(Exchange::new(self, ticket, code, deadline))
+    }
+
+    /// [`exchange`](Self::exchange), for a task.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn exchange_async<'a, A, Q: Shared, P: Shared, R: Shared, E: Shared>(
+        &'a self,
+        method: u16,
+        args: A,
+    ) -> Result<AsyncExchange<'a, Q, P, R, E>, CallError<E>>
+    where
+        A: Shared + 'a,
+    {
+        let deadline = self.deadline();
+        let code = self.code_async(method, deadline).await?;
+        let outgoing = self.outgoing(code, &args, deadline, true)?;
+        let mut waits = Waits::new(self.shared());
+        let opening = self.open_async(&outgoing, &mut waits);
+        let ticket = self.in_time(deadline, opening).await?;
+        Ok(AsyncExchange(Exchange::new(self, ticket, code, deadline)))
     }
 }
 

@@ -15,7 +15,7 @@ use super::crash::crash_point;
 use super::kept::{Giver, Kept};
 use super::link::Bell;
 use super::serving::Flow;
-use super::streaming::{Replies, Requests};
+use super::streaming::{AsyncReplies, AsyncRequests, Replies, Requests};
 use super::value::{Root, Sent};
 
 thread_local! {
@@ -184,17 +184,20 @@ impl Call {
         self.answer(0, 0, Root::of(&value), size_of::<R>(), None);
     }
 
-    /// Replies with a value that was built in `scope`, which [`scope`](Self::scope)
-    /// gave.
-    pub fn reply_in<R: Shared>(mut self, scope: &Scope, value: R) {
-        if !scope.holds(&value) {
+    /// Replies with a value that was built in what [`scope`](Self::scope) gave.
+    pub fn reply_in<R: Shared>(mut self, value: R) {
+        let run = self.reply_run.take().filter(|_| R::POINTERS);
+        // The handler may have had the scope to itself, and put another in its place.
+        let lies_there = run
+            .as_ref()
+            .is_none_or(|run| self.cx.link.link.lies_in(&value, run));
+        if !lies_there {
             self.answer_failed(
                 Code::Internal,
                 "the reply points out of the scope it is built in",
             );
             return;
         }
-        let run = self.reply_run.take().filter(|_| R::POINTERS);
         self.answer(0, 0, Root::of(&value), size_of::<R>(), run);
     }
 
@@ -220,9 +223,19 @@ impl Call {
         Replies::new(&self.cx, self.stream, self.flow.clone())
     }
 
+    /// The stream of replies, for a task.
+    pub fn async_replies<T: Shared>(&mut self) -> AsyncReplies<T> {
+        AsyncReplies::new(&self.cx, self.stream, self.flow.clone())
+    }
+
     /// The stream of requests.
     pub fn requests<T: Shared>(&mut self) -> Requests<T> {
         Requests::new(&self.cx, self.stream, self.flow.clone())
+    }
+
+    /// The stream of requests, for a task.
+    pub fn async_requests<T: Shared>(&mut self) -> AsyncRequests<T> {
+        AsyncRequests::new(&self.cx, self.stream, self.flow.clone())
     }
 
     fn answer_failed(&mut self, code: Code, text: &str) {

@@ -193,6 +193,37 @@ impl<E> From<Arc<Mismatch>> for CallError<E> {
     }
 }
 
+impl CallError<Never> {
+    /// The same failure, of a method that may return `E`: for `map_err` in a
+    /// function that calls both kinds of methods. (There can be no `From`: it
+    /// would also convert an error to itself.)
+    ///
+    /// ```
+    /// # use nowire::{CallError, Never};
+    /// fn both(
+    ///     first: Result<u64, CallError>,
+    ///     second: Result<u64, CallError<u32>>,
+    /// ) -> Result<u64, CallError<u32>> {
+    ///     Ok(first.map_err(CallError::widen)? + second?)
+    /// }
+    /// assert_eq!(both(Ok(1), Ok(2)).unwrap(), 3);
+    /// ```
+    pub fn widen<E>(self) -> CallError<E> {
+        match self {
+            Self::Returned(never) => match never {},
+            Self::Failed { code, text, peer } => CallError::Failed { code, text, peer },
+            Self::DeadlineExceeded { peer } => CallError::DeadlineExceeded { peer },
+            Self::Connection(error) => CallError::Connection(error),
+            Self::Layout(mismatch) => CallError::Layout(mismatch),
+            Self::SeveralScopes => CallError::SeveralScopes,
+            Self::OtherChannel => CallError::OtherChannel,
+            Self::TooLarge { bytes, limit_bytes } => CallError::TooLarge { bytes, limit_bytes },
+            Self::Metadata(reason) => CallError::Metadata(reason),
+            Self::Scope(error) => CallError::Scope(error),
+        }
+    }
+}
+
 impl<E> CallError<E> {
     pub(crate) fn of(failed: Failed, peer: impl FnOnce() -> Arc<str>) -> Self {
         match failed {

@@ -265,17 +265,24 @@ impl Calls {
         self.slips[ticket.0 as usize].last.is_some()
     }
 
-    /// The next item of a reply.
-    pub(crate) fn take_item(&mut self, ticket: Ticket) -> Option<Came> {
-        self.slips[ticket.0 as usize].items.pop_front()
+    /// The next item of a reply, `Some(None)` after the last.
+    pub(crate) fn next_item(&mut self, ticket: Ticket) -> Option<Option<Came>> {
+        match self.slips[ticket.0 as usize].items.pop_front() {
+            Some(came) => Some(Some(came)),
+            None => self.is_done(ticket).then_some(None),
+        }
     }
 
-    /// Uses credit for one item.
-    pub(crate) fn take_credit(&mut self, ticket: Ticket) -> bool {
+    /// Uses credit for one item, once there is some; false if the server has
+    /// replied.
+    pub(crate) fn use_credit(&mut self, ticket: Ticket) -> Option<bool> {
+        if self.is_done(ticket) {
+            return Some(false);
+        }
         let slip = &mut self.slips[ticket.0 as usize];
         let some = slip.credit > 0;
         slip.credit -= u32::from(some);
-        some
+        some.then_some(true)
     }
 
     /// Gives a call up: what came and was not taken, and whether the server is

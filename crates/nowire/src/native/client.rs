@@ -1,7 +1,8 @@
 //! The state of a client's connection, and what it does with what comes.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use nowire_memory::heap::Run;
@@ -9,6 +10,7 @@ use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, MessageKind, ResetCode, StreamId};
 use nowire_protocol::ring::Control;
 use nowire_protocol::turn::{Task, Turn, Turns, Wake};
+use tokio::task::coop;
 
 use super::binding::Known;
 use super::calls::{Calls, Came, Place, Spot, Ticket, WINDOW_ITEMS, Waiter};
@@ -249,21 +251,38 @@ impl Shared {
         deadline: Option<Instant>,
     ) -> Result<Option<Came>, Failed> {
         let came = self.wait(Place::Call(ticket), deadline, |calls| {
-            match calls.take_item(ticket) {
-                Some(came) => Some(Some(came)),
-                None => calls.is_done(ticket).then_some(None),
-            }
+            calls.next_item(ticket)
         })?;
         if came.is_some() {
-            *taken += 1;
-            if *taken >= WINDOW_ITEMS / 2 {
-                let bytes = std::mem::take(taken);
-                self.link
-                    .send_control(Control::Credit { stream, bytes })
-                    .map_err(Failed::Over)?;
-            }
+            self.has_taken_item(stream, taken)?;
         }
         Ok(came)
+    }
+
+    /// [`wait_item`](Self::wait_item), for a task.
+    pub(super) async fn wait_item_async(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        stream: StreamId,
+        taken: &mut u32,
+    ) -> Result<Option<Came>, ConnectionError> {
+        let came = self
+            .wait_async(ticket, |calls| calls.next_item(ticket))
+            .await?;
+        if came.is_some() {
+            self.has_taken_item(stream, taken)?;
+        }
+        Ok(came)
+    }
+
+    /// Lets the server send more, now and then.
+    fn has_taken_item(&self, stream: StreamId, taken: &mut u32) -> Result<(), ConnectionError> {
+        *taken += 1;
+        if *taken < WINDOW_ITEMS / 2 {
+            return Ok(());
+        }
+        let bytes = std::mem::take(taken);
+        self.link.send_control(Control::Credit { stream, bytes })
     }
 
     /// Waits until the server takes another item; false if it has replied.
@@ -273,11 +292,36 @@ impl Shared {
         deadline: Option<Instant>,
     ) -> Result<bool, Failed> {
         self.wait(Place::Call(ticket), deadline, |calls| {
-            if calls.is_done(ticket) {
-                return Some(false);
-            }
-            calls.take_credit(ticket).then_some(true)
+            calls.use_credit(ticket)
         })
+    }
+
+    /// [`wait_credit`](Self::wait_credit), for a task.
+    pub(super) async fn wait_credit_async(
+        self: &Arc<Self>,
+        ticket: Ticket,
+    ) -> Result<bool, ConnectionError> {
+        self.wait_async(ticket, |calls| calls.use_credit(ticket))
+            .await
+    }
+
+    /// Waits until `ask` finds something that came for a call.
+    pub(super) async fn wait_async<T>(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        mut ask: impl FnMut(&mut Calls) -> Option<T>,
+    ) -> Result<T, ConnectionError> {
+        let mut waits = Waits::new(self);
+        let mut first = true;
+        poll_fn(|cx| {
+            // A server that sends without end must not keep other tasks waiting.
+            let turn = ready!(coop::poll_proceed(cx));
+            let may_burst = std::mem::replace(&mut first, false);
+            let found = ready!(waits.poll(Place::Call(ticket), may_burst, cx, &mut ask));
+            turn.made_progress();
+            Poll::Ready(found)
+        })
+        .await
     }
 
     /// Sends one more message of a call.

@@ -168,7 +168,7 @@ impl Dispatch {
             return;
         };
         match describe::describe(&scope, service, first) {
-            Ok(description) => call.reply_in(&scope, description),
+            Ok(description) => call.reply_in(description),
             Err(error) => call.fail(Code::ResourceExhausted, &error.to_string()),
         }
     }

@@ -1,4 +1,5 @@
-//! Calls with streams, as a client sees them.
+//! Calls with streams, as a client sees them: one that blocks, and one that
+//! awaits.
 
 use std::marker::PhantomData;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use nowire_protocol::frame::{Message, ResetCode, StreamId};
 use super::bound::Bound;
 use super::call_error::CallError;
 use super::calls::Ticket;
+use super::outgoing::Outgoing;
 use super::reply::Reply;
 use super::value::Sent;
 
@@ -38,6 +40,26 @@ impl<Q, P, R, E> std::fmt::Debug for Exchange<'_, Q, P, R, E> {
     }
 }
 
+impl<'a, Q, P, R, E> Exchange<'a, Q, P, R, E> {
+    pub(super) fn new(
+        bound: &'a Bound,
+        ticket: Ticket,
+        code: u16,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            bound,
+            ticket: Some(ticket),
+            stream: bound.shared().stream_of(ticket),
+            code,
+            deadline,
+            ended: false,
+            taken: 0,
+            what: PhantomData,
+        }
+    }
+}
+
 impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
     /// Sends an item; waits while the server has many that it did not take. False
     /// if the server takes no more, as it has replied: see
@@ -50,21 +72,33 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
         Q: Shared<At<'s> = U>,
         U: Shared,
     {
-        let Some(ticket) = self.ticket.filter(|_| !self.ended) else {
+        let Some((ticket, outgoing)) = self.item(&item)? else {
             return Ok(false);
         };
         let shared = self.bound.shared();
-        let mut outgoing = self.bound.outgoing(self.code, &item, None, false)?;
         let takes = shared
             .wait_credit(ticket, self.deadline)
             .map_err(|failed| self.bound.failed(failed))?;
-        if !takes {
-            return Ok(false);
+        if takes {
+            self.put(&outgoing)?;
         }
+        Ok(takes)
+    }
+
+    /// An item ready to be sent; none if the server takes no more.
+    fn item<U: Shared>(&self, item: &U) -> Result<Option<(Ticket, Outgoing)>, CallError<E>> {
+        let Some(ticket) = self.ticket.filter(|_| !self.ended) else {
+            return Ok(None);
+        };
+        let mut outgoing = self.bound.outgoing(self.code, item, None, false)?;
         outgoing.message.stream = self.stream;
         outgoing.message.flags |= Message::ITEM;
-        shared.send_more(&outgoing.message, &outgoing.sent(), outgoing.run.clone())?;
-        Ok(true)
+        Ok(Some((ticket, outgoing)))
+    }
+
+    fn put(&self, outgoing: &Outgoing) -> Result<(), CallError<E>> {
+        let shared = self.bound.shared();
+        Ok(shared.send_more(&outgoing.message, &outgoing.sent(), outgoing.run.clone())?)
     }
 
     /// Says that no more items come.
@@ -123,5 +157,97 @@ impl<Q, P, R, E> Drop for Exchange<'_, Q, P, R, E> {
         if let Some(ticket) = self.ticket {
             self.bound.shared().abandon(ticket, ResetCode::Cancelled);
         }
+    }
+}
+
+/// A call with streams, for a task: requests of `Q` to the server, replies of `P`
+/// from it, and `R` at the end. Dropped before that, it gives the call up.
+#[must_use = "a call that is dropped is given up"]
+pub struct AsyncExchange<'a, Q, P, R, E>(pub(super) Exchange<'a, Q, P, R, E>);
+
+impl<Q, P, R, E> std::fmt::Debug for AsyncExchange<'_, Q, P, R, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AsyncExchange")
+            .field("service", &self.0.bound.name)
+            .field("stream", &self.0.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Q: Shared, P: Shared, R: Shared, E: Shared> AsyncExchange<'_, Q, P, R, E> {
+    /// Sends an item, once the server has taken enough of those before. False if
+    /// the server takes no more, as it has replied: see [`finish`](Self::finish).
+    /// The item goes out when awaited, or not at all.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn send<'s, U>(&mut self, item: U) -> impl Future<Output = Result<bool, CallError<E>>>
+    where
+        Q: Shared<At<'s> = U>,
+        U: Shared,
+    {
+        let item = self.0.item(&item);
+        async {
+            let Some((ticket, outgoing)) = item? else {
+                return Ok(false);
+            };
+            let Exchange {
+                bound, deadline, ..
+            } = self.0;
+            let credit = bound.shared().wait_credit_async(ticket);
+            let credit = async { Ok(credit.await?) };
+            let takes = bound.in_time::<_, E>(deadline, credit).await?;
+            if takes {
+                self.0.put(&outgoing)?;
+            }
+            Ok(takes)
+        }
+    }
+
+    /// Says that no more items come.
+    ///
+    /// # Errors
+    /// If the connection is over.
+    pub fn end(&mut self) -> Result<(), CallError<E>> {
+        self.0.end()
+    }
+
+    /// The next item of the reply; none after the last. No item is lost when the
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn next_reply(&mut self) -> Result<Option<Reply<P>>, CallError<E>> {
+        let exchange = &mut self.0;
+        let Some(ticket) = exchange.ticket else {
+            return Ok(None);
+        };
+        let bound = exchange.bound;
+        let (stream, taken) = (exchange.stream, &mut exchange.taken);
+        let item = bound.shared().wait_item_async(ticket, stream, taken);
+        let item = async { Ok(item.await?) };
+        let came = bound.in_time::<_, E>(exchange.deadline, item).await?;
+        came.map(|came| bound.typed(came)).transpose()
+    }
+
+    /// Says that no more items come, leaves what the server still sends, and
+    /// awaits what the method returns.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn finish(mut self) -> Result<Reply<R>, CallError<E>> {
+        self.end()?;
+        while self.next_reply().await?.is_some() {}
+        let ticket = self.0.ticket.expect("taken here only");
+        let bound = self.0.bound;
+        // The last reply has come.
+        let last = bound
+            .shared()
+            .wait_async(ticket, |calls| calls.take_last(ticket));
+        let last = last.await?;
+        self.0.ticket = None;
+        let shared = bound.shared();
+        let came = last.map_err(|what| bound.failed(shared.end(shared.link.misbehaved(what))))?;
+        bound.typed(came)
     }
 }

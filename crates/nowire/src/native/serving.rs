@@ -5,11 +5,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{self, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, ResetCode, StreamId};
-use tokio::task::AbortHandle;
+use nowire_protocol::ring::Control;
+use tokio::task::{AbortHandle, coop};
 
 use super::call::Call;
 use super::call_error::Code;
@@ -54,6 +56,9 @@ struct FlowState {
     /// Why the handler saw less of a stream than there was, or could send less
     /// than it had.
     cut: Option<(Code, String)>,
+    /// Tasks that wait for an item, and until the client takes one more.
+    takes: Option<Waker>,
+    sends: Option<Waker>,
 }
 
 impl Flow {
@@ -107,10 +112,20 @@ impl Flow {
 
     fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
-        if let Some(abort) = &self.lock().abort {
+        let state = self.lock();
+        let abort = state.abort.clone();
+        self.tell(state);
+        if let Some(abort) = abort {
             abort.abort();
         }
+    }
+
+    /// Wakes whoever waits for what has changed.
+    fn tell(&self, mut state: MutexGuard<'_, FlowState>) {
+        let waiting = [state.takes.take(), state.sends.take()];
+        drop(state);
         self.changed.notify_all();
+        waiting.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// Waits for the next item of the request; none at its end, or when the call
@@ -118,11 +133,8 @@ impl Flow {
     pub(crate) fn next_item(&self, deadline: Option<Instant>) -> Option<Came> {
         let mut state = self.lock();
         loop {
-            if let Some(came) = state.items.pop_front() {
-                return Some(came);
-            }
-            if state.ended {
-                return None;
+            if let Some(next) = state.next_item() {
+                return next;
             }
             if self.is_over(deadline) {
                 state.cut_off(deadline);
@@ -130,6 +142,34 @@ impl Flow {
             }
             state = self.sleep(state, deadline);
         }
+    }
+
+    /// The next item of the request, for a task; none at its end. A task that
+    /// nobody waits for any more is dropped, and does not take what came for all.
+    pub(crate) fn poll_item(&self, cx: &mut task::Context<'_>) -> Poll<Option<Came>> {
+        // A caller that sends without end must not keep other tasks waiting.
+        let turn = ready!(coop::poll_proceed(cx));
+        let mut state = self.lock();
+        match state.next_item() {
+            Some(next) => {
+                turn.made_progress();
+                Poll::Ready(next)
+            }
+            None => {
+                state.takes = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits until the call is answered.
+    pub(crate) fn poll_answered(&self, cx: &mut task::Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.answered {
+            return Poll::Ready(());
+        }
+        state.takes = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Waits until the client takes another item; false when the call is over.
@@ -140,11 +180,40 @@ impl Flow {
                 state.cut_off(deadline);
                 return false;
             }
-            if state.credit > 0 {
-                state.credit -= 1;
-                return true;
+            if let Some(may_send) = state.take_credit() {
+                return may_send;
             }
             state = self.sleep(state, deadline);
+        }
+    }
+
+    /// [`take_credit`](Self::take_credit), for a task, which is dropped when the
+    /// call is over.
+    pub(crate) fn poll_credit(&self, cx: &mut task::Context<'_>) -> Poll<bool> {
+        let turn = ready!(coop::poll_proceed(cx));
+        let mut state = self.lock();
+        match state.take_credit() {
+            Some(may_send) => {
+                turn.made_progress();
+                Poll::Ready(may_send)
+            }
+            None => {
+                state.sends = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Lets the client send so many items more, unless its call has been answered:
+    /// a handler may leave the stream to somebody who goes on reading.
+    pub(crate) fn grant(&self, link: &Link, stream: StreamId, items: u32) {
+        let state = self.lock();
+        if !state.answered {
+            // A connection that is over shows at the next item.
+            let _ = link.send_control(Control::Credit {
+                stream,
+                bytes: items,
+            });
         }
     }
 
@@ -178,6 +247,24 @@ impl Flow {
 }
 
 impl FlowState {
+    /// The next item, `Some(None)` after the last.
+    fn next_item(&mut self) -> Option<Option<Came>> {
+        match self.items.pop_front() {
+            Some(came) => Some(Some(came)),
+            None => (self.ended || self.answered).then_some(None),
+        }
+    }
+
+    /// Uses credit for one item, once there is some; false after the answer.
+    fn take_credit(&mut self) -> Option<bool> {
+        if self.answered {
+            return Some(false);
+        }
+        let some = self.credit > 0;
+        self.credit -= u32::from(some);
+        some.then_some(true)
+    }
+
     fn cut_off(&mut self, deadline: Option<Instant>) {
         let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let (code, why) = if late {
@@ -219,7 +306,7 @@ impl ServerLink {
             let mut state = running.flow.lock();
             state.answered = true;
             let items = std::mem::take(&mut state.items);
-            drop(state);
+            running.flow.tell(state);
             for came in items.iter().filter(|came| came.bytes > 0) {
                 self.link.release(came.page);
             }
@@ -275,8 +362,7 @@ impl Serving<'_> {
         } else {
             state.ended = true;
         }
-        drop(state);
-        flow.changed.notify_all();
+        flow.tell(state);
         Ok(())
     }
 }
@@ -361,8 +447,7 @@ impl Receive for Serving<'_> {
                     stream,
                     what: "credit beyond the window",
                 })?;
-            drop(state);
-            flow.changed.notify_all();
+            flow.tell(state);
         }
         Ok(())
     }

@@ -7,6 +7,9 @@ trait Wishes<T> {
     fn choose(&self, how: &dyn Fn(u64) -> bool);
     async fn found<'r>(&self, out: &'r Scope) -> u64;
     fn list(&self, items: &mut Replies<u64>);
+    async fn listed(&self, items: &mut Replies<u64>);
+    #[nowire(pool)]
+    fn taken(&self, items: AsyncRequests<u64>);
     #[nowire(quickly)]
     fn run(&self);
     fn timeout(&self);

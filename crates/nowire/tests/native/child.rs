@@ -168,6 +168,22 @@ fn process() {
             wait_for_the_end();
             drop((calls, tasks));
         }
+        Ok("streamer") => {
+            // Has streams with tasks open, and waits to be killed.
+            let client = LabClient::new(setup.channel());
+            let mut names = client.names_in_task(u64::MAX).expect("sent");
+            names.next_reply().expect("served").expect("an item");
+            let mut sum = client.weigh_all_in_task().expect("sent");
+            let scope = client.scope().expect("room");
+            let item = tree(&scope, 1, 2).expect("room");
+            let taken = || client.seen().expect("served").taken;
+            let before = taken();
+            assert!(sum.send(item).expect("taken"));
+            crate::vitals::wait_until("it is taken", || taken() > before);
+            announce("streaming");
+            wait_for_the_end();
+            drop((names, sum));
+        }
         Ok("idler") => {
             let client = LabClient::new(setup.channel());
             assert_eq!(*client.add(1, 2).expect("served"), 3);

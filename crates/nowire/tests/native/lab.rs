@@ -1,10 +1,13 @@
 //! The service that the tests call, and its one implementation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nowire::{Context, Kept, Ptr, Replies, Requests, Scope, ScopeError, Shared, Slice, Str};
+use nowire::{
+    AsyncReplies, AsyncRequests, Context, Kept, Ptr, Replies, Requests, Scope, ScopeError, Shared,
+    Slice, Str,
+};
 
 /// Something that points, and nests.
 #[derive(Debug, PartialEq, Shared)]
@@ -94,6 +97,17 @@ pub(crate) trait Lab {
         times: u64,
         out: &'r Scope,
     ) -> Result<Placed<'r>, Refusal>;
+    /// Builds a part, sleeps, and builds the rest.
+    async fn repeat_in_task<'r>(
+        &self,
+        text: &Str<'_>,
+        times: u64,
+        out: &'r mut Scope,
+    ) -> Result<Placed<'r>, Refusal>;
+    /// Builds its reply in a scope of its own making.
+    async fn astray<'r>(&self, out: &'r mut Scope) -> Str<'r>;
+    /// Waits for ever, with a part of the reply built.
+    async fn build_forever<'r>(&self, out: &'r mut Scope) -> Str<'r>;
     fn wide(&self, seed: u64) -> [u64; 600];
     /// More than a message carries.
     fn too_wide<'r>(&self, out: &'r Scope) -> (Str<'r>, [u64; 8000]);
@@ -148,6 +162,22 @@ pub(crate) trait Lab {
     /// Takes no item before the gate is open.
     #[nowire(pool)]
     fn sum_after_gate(&self, cx: &Context, items: Requests<u64>) -> u64;
+
+    async fn count_in_task(&self, n: u64, items: &mut AsyncReplies<u64>);
+    async fn names_in_task(
+        &self,
+        n: u64,
+        items: &mut AsyncReplies<Named<'static>>,
+    ) -> Result<(), Refusal>;
+    async fn sum_in_task(&self, items: AsyncRequests<u64>) -> u64;
+    async fn weigh_all_in_task(&self, items: AsyncRequests<Tree<'static>>) -> u64;
+    async fn lengths_in_task(
+        &self,
+        items: AsyncRequests<Named<'static>>,
+        lengths: &mut AsyncReplies<u64>,
+    );
+    /// Returns while somebody else goes on taking its items.
+    async fn leave_items(&self, items: AsyncRequests<u64>) -> u64;
 }
 
 #[derive(Debug, Default)]
@@ -164,8 +194,8 @@ pub(crate) struct Bench {
     cancelled: AtomicU64,
     dropped: AtomicU64,
     sent: AtomicU64,
-    taken: AtomicU64,
-    ended: AtomicU64,
+    taken: Arc<AtomicU64>,
+    ended: Arc<AtomicU64>,
     added: AtomicU64,
 }
 
@@ -343,6 +373,34 @@ impl Lab for Bench {
         out: &'r Scope,
     ) -> Result<Placed<'r>, Refusal> {
         repeated(text, times, out)
+    }
+
+    async fn repeat_in_task<'r>(
+        &self,
+        text: &Str<'_>,
+        times: u64,
+        out: &'r mut Scope,
+    ) -> Result<Placed<'r>, Refusal> {
+        let first = out.str("first").map_err(|_| Refusal::NoRoom)?;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let placed = repeated(text, times, out)?;
+        tokio::task::yield_now().await;
+        assert_eq!(first, "first");
+        Ok(placed)
+    }
+
+    async fn astray<'r>(&self, out: &'r mut Scope) -> Str<'r> {
+        *out = Scope::private(4096);
+        out.str("astray").expect("room")
+    }
+
+    async fn build_forever<'r>(&self, out: &'r mut Scope) -> Str<'r> {
+        let text = out.str("never").expect("room");
+        let mut dropped = Dropped(Some(&self.dropped));
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+        dropped.0 = None;
+        text
     }
 
     fn wide(&self, seed: u64) -> [u64; 600] {
@@ -532,5 +590,85 @@ impl Lab for Bench {
             self.taken.fetch_add(1, Ordering::SeqCst);
         });
         taken.map(|item| *item).sum()
+    }
+
+    async fn count_in_task(&self, n: u64, items: &mut AsyncReplies<u64>) {
+        let mut dropped = Dropped(Some(&self.dropped));
+        for item in 0..n {
+            if items.send(item).await.is_err() {
+                return;
+            }
+            self.sent.fetch_add(1, Ordering::SeqCst);
+        }
+        dropped.0 = None;
+    }
+
+    async fn names_in_task(
+        &self,
+        n: u64,
+        items: &mut AsyncReplies<Named<'static>>,
+    ) -> Result<(), Refusal> {
+        let mut dropped = Dropped(Some(&self.dropped));
+        for item in 0..n {
+            let scope = items.scope().map_err(|_| Refusal::NoRoom)?;
+            let name = scope.str(&format!("name {item}")).expect("room");
+            let sent = items.send_in(&scope, Named { name }).await;
+            sent.map_err(|_| Refusal::TooMuch(0))?;
+            self.sent.fetch_add(1, Ordering::SeqCst);
+        }
+        dropped.0 = None;
+        if n == 13 {
+            return Err(Refusal::TooMuch(13));
+        }
+        Ok(())
+    }
+
+    async fn sum_in_task(&self, mut items: AsyncRequests<u64>) -> u64 {
+        let mut sum = 0;
+        while let Some(item) = items.recv().await {
+            sum += *item;
+            self.taken.fetch_add(1, Ordering::SeqCst);
+        }
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        sum
+    }
+
+    async fn weigh_all_in_task(&self, mut items: AsyncRequests<Tree<'static>>) -> u64 {
+        let mut dropped = Dropped(Some(&self.dropped));
+        let mut sum = 0;
+        while let Some(item) = items.recv().await {
+            self.taken.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            sum += weight(item.get());
+        }
+        dropped.0 = None;
+        sum
+    }
+
+    async fn lengths_in_task(
+        &self,
+        mut items: AsyncRequests<Named<'static>>,
+        lengths: &mut AsyncReplies<u64>,
+    ) {
+        while let Some(item) = items.recv().await {
+            let length = item.get().name.len() as u64;
+            if lengths.send(length).await.is_err() {
+                return;
+            }
+        }
+        self.ended.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn leave_items(&self, mut items: AsyncRequests<u64>) -> u64 {
+        let first = items.recv().await.map_or(0, |item| *item);
+        let ended = Arc::clone(&self.ended);
+        let taken = Arc::clone(&self.taken);
+        tokio::spawn(async move {
+            while items.recv().await.is_some() {
+                taken.fetch_add(1, Ordering::SeqCst);
+            }
+            ended.fetch_add(1, Ordering::SeqCst);
+        });
+        first
     }
 }

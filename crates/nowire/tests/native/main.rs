@@ -24,5 +24,6 @@ mod round_trips;
 mod sealing;
 mod shapes;
 mod streams;
+mod tasks;
 mod turns;
 mod vitals;

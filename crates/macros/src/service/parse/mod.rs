@@ -15,7 +15,7 @@ use crate::errors::Errors;
 use param::param;
 use returns::returns;
 
-use super::model::{Method, Param, ParamKind, Returns, Runs, Service};
+use super::model::{Hold, Method, Param, ParamKind, Returns, Runs, Service, Waits};
 
 /// Methods that the generated client has already.
 const CLIENT_METHODS: [&str; 6] = ["new", "channel", "scope", "scope_of", "timeout", "metadata"];
@@ -261,29 +261,8 @@ fn check_params(params: &[Param], runs: Runs) -> Result<()> {
             ));
         }
     }
-    let stream = params
-        .iter()
-        .find(|param| param.kind.is_replies() || param.kind.is_requests());
-    match (stream, runs) {
-        (Some(stream), Runs::Polling) => errors.push(Error::new(
-            stream.name.span(),
-            "a stream makes its handler wait, and the polling thread serves every other call: \
-             write #[nowire(pool)] above this method",
-        )),
-        (Some(stream), Runs::Task) => errors.push(Error::new(
-            stream.name.span(),
-            "a stream makes its handler wait, which would block the runtime: write \
-             #[nowire(pool)] above this method, and no `async`",
-        )),
-        _ => {}
-    }
-    let scope = params.iter().find(|param| param.kind.is_scope());
-    if let (Some(scope), Runs::Task) = (scope, runs) {
-        errors.push(Error::new(
-            scope.name.span(),
-            "a scope stays on one thread, and a task moves: write #[nowire(pool)] above this \
-             method, and no `async`",
-        ));
+    for param in params {
+        errors.keep(check_place(param, runs));
     }
     let mut arguments = params.iter().filter(|param| param.kind.is_argument());
     if let Some(surplus) = arguments.nth(ARGUMENTS_LIMIT) {
@@ -295,6 +274,40 @@ fn check_params(params: &[Param], runs: Runs) -> Result<()> {
         ));
     }
     errors.finish(())
+}
+
+/// Whether a method that runs there can have such a parameter.
+fn check_place(param: &Param, runs: Runs) -> Result<()> {
+    let waits = match &param.kind {
+        ParamKind::Replies(_, waits) | ParamKind::Requests(_, waits) => *waits,
+        ParamKind::Scope(Hold::Shared) if runs == Runs::Task => {
+            return Err(Error::new(
+                param.name.span(),
+                "a task moves between threads, and takes its scope along: write `&'r mut Scope`",
+            ));
+        }
+        _ => return Ok(()),
+    };
+    let (blocking, awaiting) = match param.kind {
+        ParamKind::Replies(..) => ("&mut Replies<T>", "&mut AsyncReplies<T>"),
+        _ => ("Requests<T>", "AsyncRequests<T>"),
+    };
+    let refusal = match (runs, waits) {
+        (Runs::Pool, Waits::Blocking) | (Runs::Task, Waits::Awaiting) => return Ok(()),
+        (Runs::Polling, Waits::Blocking) => format!(
+            "a stream makes its handler wait, and the polling thread serves every other call: \
+             write #[nowire(pool)] above this method, or make it an `async fn` that takes \
+             `{awaiting}`"
+        ),
+        (Runs::Task, Waits::Blocking) => {
+            format!("this stream would block the runtime: write `{awaiting}` in an async method")
+        }
+        (Runs::Polling | Runs::Pool, Waits::Awaiting) => format!(
+            "this stream is awaited: make the method an `async fn`, or write #[nowire(pool)] \
+             above it, and `{blocking}`"
+        ),
+    };
+    Err(Error::new(param.name.span(), refusal))
 }
 
 /// Streams of replies end with a status, not with a value.

@@ -3,9 +3,7 @@
 use syn::spanned::Spanned;
 use syn::{Error, GenericArgument, Pat, PathArguments, PathSegment, Result, Type, TypeReference};
 
-use crate::service::model::{Param, ParamKind};
-
-const OWNED_REQUESTS: &str = "a stream of requests belongs to its handler: write `Requests<T>`";
+use crate::service::model::{Hold, Param, ParamKind, Waits};
 
 /// One parameter after `&self`.
 pub(super) fn param(pattern: &Pat, ty: &Type) -> Result<Param> {
@@ -38,15 +36,16 @@ fn param_kind(ty: &Type) -> Result<ParamKind> {
             };
             match segment.ident.to_string().as_str() {
                 "Kept" => Ok(ParamKind::Kept(only_type(segment)?)),
-                "Requests" => Ok(ParamKind::Requests(only_type(segment)?)),
-                "Replies" => Err(Error::new(
+                "Requests" => Ok(ParamKind::Requests(only_type(segment)?, Waits::Blocking)),
+                "AsyncRequests" => Ok(ParamKind::Requests(only_type(segment)?, Waits::Awaiting)),
+                word @ ("Replies" | "AsyncReplies") => Err(Error::new(
                     ty.span(),
-                    "a stream of replies is lent to the handler: write `&mut Replies<T>`",
+                    format!("a stream of replies is lent to the handler: write `&mut {word}<T>`"),
                 )),
                 "Scope" => Err(Error::new(
                     ty.span(),
-                    "the scope for the reply is lent to the handler: write `&'r Scope`, and 'r \
-                     in the type that is returned",
+                    "the scope for the reply is lent to the handler: write `&'r Scope`, or \
+                     `&'r mut Scope` in an async method, and 'r in the type that is returned",
                 )),
                 "Context" => Err(Error::new(
                     ty.span(),
@@ -103,8 +102,16 @@ fn reference_kind(reference: &TypeReference) -> Result<ParamKind> {
     let word = word.as_deref();
     if reference.mutability.is_some() {
         return match (word, target) {
-            (Some("Replies"), Some(segment)) => Ok(ParamKind::Replies(only_type(segment)?)),
-            (Some("Requests"), _) => Err(Error::new(reference.span(), OWNED_REQUESTS)),
+            (Some("Scope"), _) => Ok(ParamKind::Scope(Hold::Alone)),
+            (Some("Replies"), Some(segment)) => {
+                Ok(ParamKind::Replies(only_type(segment)?, Waits::Blocking))
+            }
+            (Some("AsyncReplies"), Some(segment)) => {
+                Ok(ParamKind::Replies(only_type(segment)?, Waits::Awaiting))
+            }
+            (Some(word @ ("Requests" | "AsyncRequests")), _) => {
+                Err(owned_requests(reference, word))
+            }
             _ => Err(Error::new(
                 reference.span(),
                 "a handler cannot change what belongs to its caller: write `&T`, and return what \
@@ -114,12 +121,12 @@ fn reference_kind(reference: &TypeReference) -> Result<ParamKind> {
     }
     match (word, target) {
         (Some("Context"), _) => Ok(ParamKind::Context),
-        (Some("Scope"), _) => Ok(ParamKind::Scope),
-        (Some("Replies"), _) => Err(Error::new(
+        (Some("Scope"), _) => Ok(ParamKind::Scope(Hold::Shared)),
+        (Some(word @ ("Replies" | "AsyncReplies")), _) => Err(Error::new(
             reference.span(),
-            "sending a reply changes the stream: write `&mut Replies<T>`",
+            format!("sending a reply changes the stream: write `&mut {word}<T>`"),
         )),
-        (Some("Requests"), _) => Err(Error::new(reference.span(), OWNED_REQUESTS)),
+        (Some(word @ ("Requests" | "AsyncRequests")), _) => Err(owned_requests(reference, word)),
         (Some("Kept"), _) => Err(Error::new(
             reference.span(),
             "what is kept belongs to the handler: write `Kept<T>`, or `&T` if it is not kept",
@@ -130,6 +137,13 @@ fn reference_kind(reference: &TypeReference) -> Result<ParamKind> {
         )),
         _ => Ok(ParamKind::Shared((*reference.elem).clone())),
     }
+}
+
+fn owned_requests(reference: &TypeReference, word: &str) -> Error {
+    Error::new(
+        reference.span(),
+        format!("a stream of requests belongs to its handler: write `{word}<T>`"),
+    )
 }
 
 /// The one type between a segment's angle brackets.

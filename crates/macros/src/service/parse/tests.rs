@@ -55,12 +55,12 @@ fn parameters_are_known_by_their_types() {
         kinds.as_slice(),
         [
             ParamKind::Context,
-            ParamKind::Scope,
+            ParamKind::Scope(_),
             ParamKind::Shared(_),
             ParamKind::Kept(_),
             ParamKind::Value(_),
-            ParamKind::Replies(_),
-            ParamKind::Requests(_),
+            ParamKind::Replies(..),
+            ParamKind::Requests(..),
         ]
     ));
 }
@@ -192,13 +192,46 @@ fn a_stream_does_not_hold_up_the_polling_thread() {
             "trait S { #[nowire(pool)] fn a(&self, x: &mut Replies<u8>) -> u8; }",
             "last item",
         ),
+    ]);
+}
+
+#[test]
+fn a_task_awaits_its_streams_and_takes_its_scope_along() {
+    accepted(
+        "trait S {
+            async fn a<'r>(&self, out: &'r mut Scope) -> Found<'r>;
+            async fn b(&self, x: AsyncRequests<u8>, y: &mut AsyncReplies<u8>);
+            fn c<'r>(&self, out: &'r mut Scope) -> Found<'r>;
+        }",
+    );
+    are_refused(&[
         (
             "trait S { async fn a(&self, x: &mut Replies<u8>); }",
-            "no `async`",
+            "&mut AsyncReplies<T>",
+        ),
+        (
+            "trait S { async fn a(&self, x: Requests<u8>); }",
+            "AsyncRequests<T>",
+        ),
+        (
+            "trait S { #[nowire(pool)] fn a(&self, x: &mut AsyncReplies<u8>); }",
+            "`&mut Replies<T>`",
+        ),
+        (
+            "trait S { fn a(&self, x: AsyncRequests<u8>) -> u8; }",
+            "`async fn`",
+        ),
+        (
+            "trait S { async fn a(&self, x: &AsyncReplies<u8>); }",
+            "&mut AsyncReplies<T>",
+        ),
+        (
+            "trait S { async fn a(&self, x: &mut AsyncReplies<u8>) -> u8; }",
+            "last item",
         ),
         (
             "trait S { async fn a<'r>(&self, x: &'r Scope) -> Found<'r>; }",
-            "no `async`",
+            "&'r mut Scope",
         ),
     ]);
 }

@@ -1,0 +1,249 @@
+//! The stream that a handler sends.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nowire_memory::data::{Scope, Shared};
+use nowire_memory::heap::{RUN_HEADER_BYTES, Run};
+use nowire_protocol::frame::{Message, MessageKind, StreamId};
+
+use super::CallOver;
+use crate::native::call_error::Code;
+use crate::native::context::Context;
+use crate::native::crash::crash_point;
+use crate::native::link::Bell;
+use crate::native::serving::{Flow, ServerLink};
+use crate::native::value::{Root, Sent};
+
+/// Where the items of one call go, however its handler waits.
+struct Outlet {
+    link: Arc<ServerLink>,
+    stream: StreamId,
+    flow: Option<Arc<Flow>>,
+    deadline: Option<Instant>,
+}
+
+/// An item ready to be sent.
+struct Item {
+    root: Root,
+    bytes: usize,
+    run: Option<Arc<Run>>,
+}
+
+impl Outlet {
+    fn new(cx: &Context, stream: StreamId, flow: Option<Arc<Flow>>) -> Self {
+        Self {
+            link: Arc::clone(&cx.link),
+            stream,
+            flow,
+            deadline: cx.deadline,
+        }
+    }
+
+    fn scope(&self) -> Result<Scope, CallOver> {
+        let bytes = self.link.dispatch.reply_scope_bytes + RUN_HEADER_BYTES;
+        match self.link.link.allocate(bytes) {
+            Ok(run) => Ok(run.scope()),
+            Err(error) => Err(self.cut(Code::ResourceExhausted, error.to_string())),
+        }
+    }
+
+    /// What is sent is not whole: the caller is told when the handler returns.
+    fn cut(&self, code: Code, why: String) -> CallOver {
+        if let Some(flow) = &self.flow {
+            flow.cut(code, why);
+        }
+        CallOver
+    }
+
+    fn item<T: Shared>(&self, item: &T, run: Option<Arc<Run>>) -> Result<Item, CallOver> {
+        let root = Root::of(item);
+        let bytes = size_of::<T>();
+        if matches!(root, Root::Long(_)) && bytes > self.link.link.root_limit_bytes() {
+            let why = format!("an item of {bytes} bytes by value: build it in a scope");
+            return Err(self.cut(Code::Internal, why));
+        }
+        Ok(Item { root, bytes, run })
+    }
+
+    fn item_in<T: Shared>(&self, scope: &Scope, item: &T) -> Result<Item, CallOver> {
+        let run = match self.link.link.heap().find(scope.address()) {
+            Some(run) if scope.holds(item) => run,
+            _ => {
+                let why = "an item points out of the scope it is built in";
+                return Err(self.cut(Code::Internal, why.to_owned()));
+            }
+        };
+        self.item(item, T::POINTERS.then_some(run))
+    }
+
+    fn send(&self, item: Item) -> Result<(), CallOver> {
+        let flow = self.flow.as_ref().ok_or(CallOver)?;
+        if !flow.take_credit(self.deadline) {
+            return Err(CallOver);
+        }
+        self.put(item)
+    }
+
+    async fn send_async(&self, item: Result<Item, CallOver>) -> Result<(), CallOver> {
+        let item = item?;
+        let flow = self.flow.as_ref().ok_or(CallOver)?;
+        if !poll_fn(|cx| flow.poll_credit(cx)).await {
+            return Err(CallOver);
+        }
+        self.put(item)
+    }
+
+    /// Sends what the caller has room for.
+    fn put(&self, item: Item) -> Result<(), CallOver> {
+        let link = &self.link.link;
+        let mut message = Message {
+            stream: self.stream,
+            flags: Message::ITEM,
+            code: 0,
+            timeout_us: 0,
+            page: 0,
+            bytes: 0,
+            inline: [0; 4],
+        };
+        if let Some(run) = item.run {
+            message.page = run.page();
+            message.bytes = run.used_bytes();
+            link.hold(run);
+            crash_point!("reply.item-held");
+        }
+        let sent = match &item.root {
+            Root::Inline(words) => {
+                message.inline = *words;
+                link.send(MessageKind::Reply, &message, &Sent::Inline, Bell::Now)
+            }
+            Root::Long(_) => {
+                message.flags |= Message::AHEAD;
+                let sent = Sent::Ahead {
+                    root: &item.root.to_bytes(item.bytes),
+                    metadata: &[],
+                };
+                link.send(MessageKind::Reply, &message, &sent, Bell::Now)
+            }
+        };
+        sent.map_err(|_| CallOver)
+    }
+}
+
+/// Where a handler in the pool puts the items of its reply. The last of them
+/// comes before what the handler returns.
+pub struct Replies<T> {
+    outlet: Outlet,
+    items: PhantomData<fn(T)>,
+}
+
+impl<T> fmt::Debug for Replies<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replies")
+            .field("stream", &self.outlet.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Shared> Replies<T> {
+    pub(crate) fn new(cx: &Context, stream: StreamId, flow: Option<Arc<Flow>>) -> Self {
+        Self {
+            outlet: Outlet::new(cx, stream, flow),
+            items: PhantomData,
+        }
+    }
+
+    /// A scope to build items in.
+    ///
+    /// # Errors
+    /// [`CallOver`] also when there is no memory left for it; the caller is told.
+    pub fn scope(&mut self) -> Result<Scope, CallOver> {
+        self.outlet.scope()
+    }
+
+    /// Sends an item that points to nothing; waits while the caller has many that
+    /// it did not take.
+    ///
+    /// # Errors
+    /// [`CallOver`], also for more bytes than go by value; the caller is told.
+    pub fn send(&mut self, item: T) -> Result<(), CallOver> {
+        const { assert!(!T::POINTERS, "an item with pointers needs a scope") }
+        self.outlet.send(self.outlet.item(&item, None)?)
+    }
+
+    /// Sends an item built in a `scope` that [`scope`](Self::scope) gave.
+    ///
+    /// # Errors
+    /// [`CallOver`], also when the item points elsewhere; the caller is told.
+    pub fn send_in<'s, U: Shared>(&mut self, scope: &'s Scope, item: U) -> Result<(), CallOver>
+    where
+        T: Shared<At<'s> = U>,
+    {
+        self.outlet.send(self.outlet.item_in(scope, &item)?)
+    }
+}
+
+/// Where a task puts the items of its reply. The last of them comes before what
+/// the method returns.
+pub struct AsyncReplies<T> {
+    outlet: Outlet,
+    items: PhantomData<fn(T)>,
+}
+
+impl<T> fmt::Debug for AsyncReplies<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncReplies")
+            .field("stream", &self.outlet.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Shared> AsyncReplies<T> {
+    pub(crate) fn new(cx: &Context, stream: StreamId, flow: Option<Arc<Flow>>) -> Self {
+        Self {
+            outlet: Outlet::new(cx, stream, flow),
+            items: PhantomData,
+        }
+    }
+
+    /// A scope to build items in.
+    ///
+    /// # Errors
+    /// [`CallOver`] also when there is no memory left for it; the caller is told.
+    pub fn scope(&mut self) -> Result<Scope, CallOver> {
+        self.outlet.scope()
+    }
+
+    /// Sends an item that points to nothing, once the caller has taken enough of
+    /// those before. It goes out when awaited, or not at all.
+    ///
+    /// # Errors
+    /// [`CallOver`] for more bytes than go by value; the caller is told. A task
+    /// whose caller has given up is dropped.
+    pub fn send(&mut self, item: T) -> impl Future<Output = Result<(), CallOver>> + Send {
+        const { assert!(!T::POINTERS, "an item with pointers needs a scope") }
+        let item = self.outlet.item(&item, None);
+        self.outlet.send_async(item)
+    }
+
+    /// Sends an item built in a `scope` that [`scope`](Self::scope) gave, as
+    /// [`send`](Self::send) does.
+    ///
+    /// # Errors
+    /// [`CallOver`] when the item points elsewhere; the caller is told.
+    pub fn send_in<'s, U: Shared>(
+        &mut self,
+        scope: &'s Scope,
+        item: U,
+    ) -> impl Future<Output = Result<(), CallOver>> + Send
+    where
+        T: Shared<At<'s> = U>,
+    {
+        // Now: a task that waits may move, and a scope is lent on one thread only.
+        let item = self.outlet.item_in(scope, &item);
+        self.outlet.send_async(item)
+    }
+}
