@@ -45,6 +45,7 @@ pub(crate) fn hello() -> Hello {
         references: Some(ReferenceOffer {
             key: *b"0123456789abcdef",
             seal_from_bytes: 65_536,
+            held_limit: 256,
         }),
     }
 }

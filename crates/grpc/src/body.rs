@@ -1,15 +1,18 @@
 //! Bodies over the halves of a stream.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
-use nowire::{Block, Receiver, ResetCode, Sender, Sending, StreamError};
+use nowire::refs::{Carried, Carrier, Passing};
+use nowire::{Block, Receiver, RefError, ResetCode, Sender, Sending, StreamError};
 use nowire_protocol::head::HeadError;
 use tonic::Status;
 
+use crate::codec::ref_status;
 use crate::deadline::BodySide;
 use crate::head;
 
@@ -85,6 +88,7 @@ pub(crate) fn status_of(error: &StreamError) -> Status {
             Status::internal(format!("the call ended without an answer: {code:?}"))
         }
         StreamError::Connection(error) => Status::unavailable(error.to_string()),
+        StreamError::Reference(error) => ref_status(error),
         error => Status::unknown(error.to_string()),
     }
 }
@@ -100,6 +104,9 @@ pub(crate) struct Upload<B> {
     next: Bytes,
     tail: Option<Block>,
     end: bool,
+    /// Of the data that has not been sent.
+    references: VecDeque<Passing>,
+    carrier: Option<Carrier>,
     side: BodySide,
 }
 
@@ -111,6 +118,8 @@ where
         let end = body.is_end_stream();
         let body = (!end).then_some(body);
         Self {
+            carrier: sender.carrier(),
+            references: VecDeque::new(),
             sender,
             body,
             head: Some(head),
@@ -137,10 +146,12 @@ where
                 data: std::mem::take(&mut self.data),
                 tail: self.tail.as_deref(),
                 end: self.end && self.next.is_empty(),
+                references: std::mem::take(&mut self.references),
             };
             let sent = self.sender.poll_send(cx, &mut sending);
             let head_sent = sending.head.is_none();
             self.data = sending.data;
+            self.references = sending.references;
             if head_sent {
                 self.head = None;
             }
@@ -158,17 +169,19 @@ where
         }
         while self.next.is_empty() {
             let Some(body) = &mut self.body else { break };
-            match Pin::new(body).poll_frame(cx) {
+            let mut produce = || Pin::new(&mut *body).poll_frame(cx);
+            let (produced, carried) = match &self.carrier {
+                Some(carrier) => Carried::collect(carrier, produce),
+                None => (produce(), Carried::default()),
+            };
+            if let Err(error) = self.take_along(carried) {
+                self.fail(ref_status(&error))?;
+                break;
+            }
+            match produced {
                 Poll::Pending => break,
                 Poll::Ready(None) => self.finish(),
-                Poll::Ready(Some(Err(error))) => {
-                    self.finish();
-                    let status = Status::from_error(error.into());
-                    match self.side {
-                        BodySide::Client => return Err(UploadError::Body(status)),
-                        BodySide::Server => self.tail = Some(trailers_of(&status)),
-                    }
-                }
+                Poll::Ready(Some(Err(error))) => self.fail(Status::from_error(error.into()))?,
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if self.data.is_empty() => self.data = data,
                     Ok(data) => self.next = data,
@@ -190,6 +203,26 @@ where
             }
         }
         Ok(())
+    }
+
+    fn take_along(&mut self, carried: Carried) -> Result<(), RefError> {
+        if let Some(carrier) = &self.carrier
+            && !carried.is_empty()
+        {
+            self.references.extend(carried.pass(carrier)?);
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, status: Status) -> Result<(), UploadError> {
+        self.finish();
+        match self.side {
+            BodySide::Client => Err(UploadError::Body(status)),
+            BodySide::Server => {
+                self.tail = Some(trailers_of(&status));
+                Ok(())
+            }
+        }
     }
 
     fn finish(&mut self) {

@@ -19,12 +19,16 @@
 //!
 //! A handler learns who calls it through shared memory from the request's
 //! extensions: `request.extensions().get::<Arc<nowire_grpc::Peer>>()`.
+//!
+//! Large data in a message goes by reference if it is a [`Blob`], the Rust type of
+//! the message `nowire.Blob`; see `nowire-build`.
 #![forbid(unsafe_code)]
 
 mod body;
 mod call;
 mod carrier;
 mod channel;
+mod codec;
 mod deadline;
 mod endpoint;
 mod error;
@@ -37,8 +41,9 @@ mod unix_socket;
 
 pub use carrier::{Carrier, CarrierPolicy};
 pub use channel::{Channel, ResponseFuture};
+pub use codec::{ProstCodec, ReferringEncoder, ref_status};
 pub use endpoint::Endpoint;
 pub use error::Error;
-pub use nowire::{ConnectOptions, ListenOptions, Peer, Wait};
+pub use nowire::{Blob, ConnectOptions, ListenOptions, Peer, RefOptions, Wait};
 pub use server::{Router, Server};
 pub use serving::Bound;

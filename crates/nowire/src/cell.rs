@@ -2,16 +2,17 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Parts, StreamId};
 use nowire_protocol::head::Block;
-use nowire_protocol::stream::{Inbound, Outbound};
+use nowire_protocol::stream::{Inbound, Outbound, REFERENCE_BYTES};
 
 use crate::error::StreamError;
+use crate::refs::{References, StreamReferences};
 use crate::wait::Waiting;
 
 /// Data shorter than this is gathered, so that a peer who sends single bytes
@@ -31,6 +32,8 @@ pub(crate) struct StreamCell {
     /// How far the peer has heard of this stream; looked at and changed with the
     /// connection's `tx` held.
     announcement: AtomicU8,
+    /// The references of this stream, once there were some.
+    references: OnceLock<StreamReferences>,
     state: Mutex<StreamState>,
 }
 
@@ -43,6 +46,8 @@ pub(crate) struct StreamState {
     pub(crate) failure: Option<StreamError>,
     /// Nobody will read the data; it is dropped as it comes.
     pub(crate) discards: bool,
+    /// References that came and that the reader was not told of.
+    unread_references: u32,
     data: VecDeque<Bytes>,
     gathered: Vec<u8>,
     reader: Option<Parked>,
@@ -73,6 +78,7 @@ impl StreamCell {
             tail: None,
             failure: None,
             discards: false,
+            unread_references: 0,
             data: VecDeque::new(),
             gathered: Vec::new(),
             reader: None,
@@ -83,12 +89,19 @@ impl StreamCell {
             id,
             sender_ended: AtomicBool::new(false),
             announcement: AtomicU8::new(UNHEARD_OF),
+            references: OnceLock::new(),
             state: Mutex::new(state),
         }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, StreamState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The references of this stream.
+    pub(crate) fn references_of(&self, connection: &Arc<References>) -> &StreamReferences {
+        self.references
+            .get_or_init(|| StreamReferences::new(Arc::clone(connection), self.id))
     }
 
     pub(crate) fn sender_ended(&self) {
@@ -180,6 +193,26 @@ impl StreamState {
         Ok((waker, credit))
     }
 
+    /// Accounts for a reference that came; returns credit to send at once, if any.
+    pub(crate) fn bring_reference(&mut self) -> Result<Option<u32>, PeerMisbehaved> {
+        self.inbound.accept_reference()?;
+        if self.discards || self.reader.is_some() {
+            // Who waits for data takes what comes with it.
+            return Ok(self.inbound.consume(REFERENCE_BYTES));
+        }
+        self.unread_references += 1;
+        Ok(None)
+    }
+
+    /// Accounts for the references that came before the reader looked; returns
+    /// credit to send, if any.
+    pub(crate) fn read_references(&mut self) -> Option<u32> {
+        match std::mem::take(&mut self.unread_references) {
+            0 => None,
+            count => self.inbound.consume(count * REFERENCE_BYTES),
+        }
+    }
+
     fn close_gathered(&mut self) {
         if !self.gathered.is_empty() {
             self.data
@@ -207,7 +240,7 @@ impl StreamState {
         let bytes = self.data.iter().map(Bytes::len).sum::<usize>() + self.gathered.len();
         self.data.clear();
         self.gathered = Vec::new();
-        bytes as u32
+        bytes as u32 + std::mem::take(&mut self.unread_references) * REFERENCE_BYTES
     }
 
     /// Remembers a task to be woken when something happens to its half.

@@ -22,6 +22,7 @@ use crate::heap_options::{HeapOptions, Heaps};
 use crate::met::Met;
 use crate::names;
 use crate::peer::Peer;
+use crate::refs::{Agreed, RefOptions};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
 use crate::trust::Trust;
 
@@ -56,6 +57,8 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// The heap of this side, for native calls; none by default.
     pub heap: Option<HeapOptions>,
+    /// What this side does with references.
+    pub references: RefOptions,
 }
 
 impl Default for ConnectOptions {
@@ -71,6 +74,7 @@ impl Default for ConnectOptions {
             user_agent: String::new(),
             timeout: Duration::from_secs(2),
             heap: None,
+            references: RefOptions::default(),
         }
     }
 }
@@ -310,7 +314,7 @@ async fn shake_hands(address: &Address, options: ConnectOptions) -> Result<Met, 
         user_agent: options.user_agent,
         target: stem,
         heap: offer,
-        references: None,
+        references: options.references.offer().map_err(io)?,
     };
     let message = hello.encode().map_err(ConnectError::Options)?;
     let exchange = Exchange::new(socket).map_err(io)?;
@@ -378,6 +382,12 @@ async fn shake_hands(address: &Address, options: ConnectOptions) -> Result<Met, 
         },
         None => None,
     };
+    let references = hello.references.zip(welcome.references);
+    let references = references.map(|(own, peer)| Agreed {
+        own,
+        peer,
+        options: options.references,
+    });
     tracing::debug!(server = %peer, streams = welcome.streams, "connected");
     Ok(Met {
         socket: exchange.into_socket().map_err(io)?,
@@ -393,6 +403,7 @@ async fn shake_hands(address: &Address, options: ConnectOptions) -> Result<Met, 
         user_agent: hello.user_agent,
         charge: Charge::none(),
         heaps,
+        references,
     })
 }
 

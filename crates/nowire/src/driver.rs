@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use nowire_memory::socket::{self, Drained};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::ring::Control;
 use nowire_protocol::stream::Side;
@@ -20,6 +19,7 @@ use tokio::time::Sleep;
 
 use crate::cell::StreamCell;
 use crate::connection::Connection;
+use crate::descriptors::Socket;
 use crate::error::ConnectionError;
 use crate::looking::{LOOKS, yield_now};
 use crate::receiving::Rx;
@@ -140,15 +140,18 @@ impl Driver {
                 }
             }
             let drained = self.shared.socket.try_io(Interest::READABLE, || {
-                match socket::drain_doorbell(self.shared.socket.as_fd()) {
-                    Ok(Drained::Rung(times)) => Ok(Some(times)),
-                    Ok(Drained::Empty) => Err(io::ErrorKind::WouldBlock.into()),
-                    Ok(Drained::HungUp) | Err(_) => Ok(None),
+                let mut descriptors = self.shared.descriptors();
+                match descriptors.take_in(self.shared.socket.as_fd()) {
+                    Ok(Socket::Rung(times)) => Ok(Ok(Some(times))),
+                    Ok(Socket::Empty) => Err(io::ErrorKind::WouldBlock.into()),
+                    Ok(Socket::HungUp) => Ok(Ok(None)),
+                    Err(what) => Ok(Err(what)),
                 }
             });
-            match drained {
-                Ok(Some(times)) => {
-                    rung = rung.saturating_add(times as u32);
+            match drained.map(Result::transpose) {
+                Ok(Some(Err(what))) => return Err(self.shared.misbehaved(what)),
+                Ok(Some(Ok(times))) => {
+                    rung = rung.saturating_add(times);
                     if rung > EMPTY_RINGS {
                         // The rest is for the next turn: a storm must not hold us here.
                         cx.waker().wake_by_ref();

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use nowire_memory::refs::RefError;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::ResetCode;
 
@@ -80,4 +81,7 @@ pub enum StreamError {
     /// The connection is no more.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// A reference could not be sent. The connection lives on.
+    #[error(transparent)]
+    Reference(#[from] RefError),
 }

@@ -36,7 +36,7 @@ pub enum SealFrom {
 }
 
 impl SealFrom {
-    fn bytes(self) -> u32 {
+    pub(crate) fn bytes(self) -> u32 {
         match self {
             Self::Never => u32::MAX,
             Self::Measured => Crossover::measured()

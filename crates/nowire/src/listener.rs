@@ -22,6 +22,7 @@ use crate::budget::{Budget, Usage};
 use crate::heap_options::HeapOptions;
 use crate::met::Met;
 use crate::names;
+use crate::refs::RefOptions;
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
 use crate::trust::Trust;
 use crate::welcoming::{self, Door, House};
@@ -64,6 +65,8 @@ pub struct ListenOptions {
     /// The heap of this side, for native calls; none by default. With one, only
     /// clients that make native calls are served.
     pub heap: Option<HeapOptions>,
+    /// What this side does with references.
+    pub references: RefOptions,
 }
 
 impl Default for ListenOptions {
@@ -80,6 +83,7 @@ impl Default for ListenOptions {
             max_handshakes: 64,
             handshake_timeout: Duration::from_secs(2),
             heap: None,
+            references: RefOptions::default(),
         }
     }
 }

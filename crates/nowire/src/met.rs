@@ -7,6 +7,7 @@ use rustix::fd::OwnedFd;
 use crate::budget::Charge;
 use crate::heap_options::Heaps;
 use crate::peer::Peer;
+use crate::refs::Agreed;
 
 /// Two processes that have met: everything a connection is made of. Dropping it
 /// hangs up and gives everything back.
@@ -39,6 +40,7 @@ pub struct Met {
     pub charge: Charge,
     /// The heaps, if both sides make native calls.
     pub heaps: Option<Heaps>,
+    pub(crate) references: Option<Agreed>,
 }
 
 impl fmt::Debug for Met {

@@ -1,12 +1,13 @@
 //! What comes in on a connection: frames off the ring, to the streams they are for.
 
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::{Frame, Parts, StreamId};
+use nowire_protocol::frame::{Extent, Frame, KIND_EXTENT, Parts, StreamId};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::head::Block;
 use nowire_protocol::ring::{Consumer, Control};
@@ -14,10 +15,15 @@ use nowire_protocol::stream::Side;
 use smallvec::smallvec;
 
 use crate::cell::{Data, Half, StreamCell};
+use crate::descriptors::{Handed, Socket};
 use crate::error::{ConnectionError, StreamError};
+use crate::refs::{Arriving, Come};
 use crate::shared::{BATCH, Shared};
 use crate::table::Found;
 use crate::wait::{Hot, Wait, Window};
+
+/// References that may come before the frame that opens their stream.
+const AHEAD_LIMIT: usize = 64;
 
 /// The receiving side.
 pub(crate) struct Rx {
@@ -34,6 +40,9 @@ pub(crate) struct Rx {
     scratch: Vec<u8>,
     /// Pings sent and not answered: at most one.
     pub(crate) ping: Option<u64>,
+    arriving: Arriving,
+    /// References that came before the frame that opens their stream.
+    ahead: Vec<Come>,
 }
 
 impl Rx {
@@ -48,7 +57,25 @@ impl Rx {
             room_bell: Ringer::new(WANTS_ROOM_OFFSET),
             scratch: Vec::new(),
             ping: None,
+            arriving: Arriving::default(),
+            ahead: Vec::new(),
         }
+    }
+}
+
+impl Rx {
+    /// References that come before their stream is known come right before the
+    /// frame that opens it.
+    fn expect_no_reference(&mut self, frame: &Frame) -> Result<(), PeerMisbehaved> {
+        if self.arriving.is_amid() {
+            return Err(PeerMisbehaved::References("a frame amid one"));
+        }
+        let opens =
+            |come: &Come| matches!(frame, Frame::Parts(parts) if parts.stream == come.stream);
+        if !self.ahead.iter().all(opens) {
+            return Err(PeerMisbehaved::References("without their stream"));
+        }
+        Ok(())
     }
 }
 
@@ -95,7 +122,13 @@ impl Shared {
         arrivals: &mut Option<&mut Vec<Arc<StreamCell>>>,
     ) -> Result<(), ConnectionError> {
         let mut payload_bytes = 0;
+        if !matches!(frame, Frame::Extent(_))
+            && let Err(what) = rx.expect_no_reference(&frame)
+        {
+            return Err(self.misbehaved(what));
+        }
         let result = match frame {
+            Frame::Extent(extent) => self.take_extent(rx, &extent),
             Frame::Parts(parts) => {
                 payload_bytes = parts.payload_bytes();
                 self.take_parts(rx, &parts, arrivals)
@@ -150,11 +183,80 @@ impl Shared {
             | Frame::Reply(_)
             | Frame::Segment { .. }
             | Frame::Retire { .. }
-            | Frame::Release(_)
-            | Frame::Extent(_)) => Err(PeerMisbehaved::Kind(native.kind())),
+            | Frame::Release(_)) => Err(PeerMisbehaved::Kind(native.kind())),
         };
         result.map_err(|what| self.misbehaved(what))?;
         rx.consumer.advance(&self.outbox, payload_bytes);
+        Ok(())
+    }
+
+    fn take_extent(&self, rx: &mut Rx, extent: &Extent) -> Result<(), PeerMisbehaved> {
+        let Some(references) = &self.references else {
+            return Err(PeerMisbehaved::Kind(KIND_EXTENT));
+        };
+        if rx.ahead.len() > AHEAD_LIMIT {
+            return Err(PeerMisbehaved::References("too many before their stream"));
+        }
+        let Rx {
+            arriving, sleeper, ..
+        } = rx;
+        let next = || self.next_descriptor(sleeper);
+        let Some(come) = arriving.take(extent, references.source(), next)? else {
+            return Ok(());
+        };
+        let found = self.table().find(come.stream)?;
+        match found {
+            Found::Open(cell) => self.bring(&cell, come),
+            Found::Over => Ok(()),
+            Found::Fresh if self.side == Side::Server => {
+                rx.ahead.push(come);
+                Ok(())
+            }
+            Found::Fresh => Err(PeerMisbehaved::UnknownStream(come.stream)),
+        }
+    }
+
+    /// The next descriptor of the control socket; they are sent before their
+    /// frames.
+    fn next_descriptor(&self, sleeper: &mut Sleeper) -> Result<Option<Handed>, PeerMisbehaved> {
+        // With the lock held: whoever takes one off the socket puts it here first.
+        let mut descriptors = self.descriptors();
+        loop {
+            if let Some(handed) = descriptors.next() {
+                return Ok(Some(handed));
+            }
+            match descriptors.take_in(self.socket.as_fd())? {
+                // The peer rings no second time for one lying down.
+                Socket::Rung(_) => sleeper.get_up(&self.outbox),
+                Socket::Empty | Socket::HungUp => return Ok(None),
+            }
+        }
+    }
+
+    /// Keeps a reference for its stream.
+    fn bring(&self, cell: &StreamCell, come: Come) -> Result<(), PeerMisbehaved> {
+        let Some(references) = &self.references else {
+            return Ok(());
+        };
+        let mut state = cell.lock();
+        let credit = state.bring_reference()?;
+        let discards = state.discards;
+        drop(state);
+        // With the stream's end, it is forgotten.
+        cell.references_of(references);
+        if !discards
+            && !references
+                .arrived()
+                .keep(come.stream, come.number, come.reference)
+        {
+            return Err(PeerMisbehaved::References("two of one number"));
+        }
+        if let Some(bytes) = credit {
+            let _ = self.send_control(Control::Credit {
+                stream: cell.id,
+                bytes,
+            });
+        }
         Ok(())
     }
 
@@ -221,6 +323,9 @@ impl Shared {
                 }
             }
         };
+        for come in rx.ahead.drain(..) {
+            self.bring(&cell, come)?;
+        }
         let head_bytes = parts.head_bytes.unwrap_or(0) as usize;
         let data_bytes = parts.data_bytes.unwrap_or(0) as usize;
         let tail_bytes = parts.tail_bytes.unwrap_or(0) as usize;

@@ -1,26 +1,35 @@
 //! What goes out on a connection: frames into the ring, and the wait for room.
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
-use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use nowire_memory::{OwnedSegment, socket};
+use nowire_memory::refs::RefError;
+use nowire_memory::{OwnedSegment, PeerSegment, socket};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::ResetCode;
+use nowire_protocol::frame::{Extent, ResetCode};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::ring::{Control, Outgoing, Producer};
-use nowire_protocol::stream::Side;
+use nowire_protocol::stream::{REFERENCE_BYTES, Side};
+use rustix::io::Errno;
+use smallvec::SmallVec;
 
 use crate::cell::StreamCell;
-use crate::error::ConnectionError;
+use crate::descriptors::UNREAD_REFERENCES;
+use crate::error::{ConnectionError, StreamError};
+use crate::refs::Passing;
 use crate::shared::{BATCH, Shared};
 use crate::wait::Waiting;
 
 /// Frames, and tasks with frames, that may wait for room in the ring; an honest
 /// peer causes a few for each stream.
 const UNSENT_PER_STREAM: usize = 4;
+
+/// Most descriptors that go before one frame.
+pub(crate) const BATCH_DESCRIPTORS: usize = UNREAD_REFERENCES / 2;
 
 /// The sending side.
 pub(crate) struct Tx {
@@ -29,6 +38,9 @@ pub(crate) struct Tx {
     wants_room: Sleeper,
     pub(crate) room_waiters: Vec<(Waker, Waiting)>,
     unsent: Vec<Control>,
+    /// Frames sent when each descriptor went that the peer has not been seen to
+    /// take.
+    handed_over: VecDeque<u64>,
     /// Client: the server takes no further streams.
     pub(crate) going_away: bool,
 }
@@ -41,12 +53,33 @@ impl Tx {
             wants_room: Sleeper::new(WANTS_ROOM_OFFSET),
             room_waiters: Vec::new(),
             unsent: Vec::new(),
+            handed_over: VecDeque::new(),
             going_away: false,
         }
     }
 }
 
 impl Tx {
+    /// Whether a frame of any size, with references before it, would find room.
+    fn has_room(&mut self, inbox: &PeerSegment) -> Result<bool, PeerMisbehaved> {
+        Ok(self.producer.has_room_for_piece(inbox)?
+            && self.may_hand_over(inbox, BATCH_DESCRIPTORS)?)
+    }
+
+    /// Whether the peer has taken enough descriptors to be handed so many more.
+    fn may_hand_over(&mut self, inbox: &PeerSegment, count: usize) -> Result<bool, PeerMisbehaved> {
+        if self.handed_over.len() + count > UNREAD_REFERENCES {
+            self.producer.is_drained(inbox)?;
+            let taken = self.producer.acknowledged();
+            while self
+                .handed_over
+                .pop_front_if(|sent| *sent < taken)
+                .is_some()
+            {}
+        }
+        Ok(self.handed_over.len() + count <= UNREAD_REFERENCES)
+    }
+
     /// Has the peer ring when it makes room, once more.
     pub(crate) fn want_room_again(&mut self, outbox: &OwnedSegment) {
         self.wants_room.get_up(outbox);
@@ -55,33 +88,129 @@ impl Tx {
 }
 
 impl Shared {
-    /// Puts one frame of a stream into the ring; false if there is no room, or if
-    /// the stream was reset before the peer has heard of it.
+    /// Puts references into the ring, and a frame behind them if there is one. False,
+    /// with nothing sent, if there is no room, or if the stream was reset before
+    /// the peer has heard of it.
+    ///
+    /// # Errors
+    /// [`StreamError::Reference`] if the kernel takes no descriptor now.
     pub(crate) fn send_parts(
         &self,
         cell: &StreamCell,
-        parts: &Outgoing<'_>,
-    ) -> Result<bool, ConnectionError> {
+        references: &[Passing],
+        parts: Option<&Outgoing<'_>>,
+    ) -> Result<bool, StreamError> {
         if let Some(over) = self.over.get() {
-            return Err(over.clone());
+            return Err(over.clone().into());
         }
         let mut tx = self.tx();
-        if parts.head.is_some() && tx.going_away {
-            return Err(ConnectionError::GoingAway { peer: self.label() });
+        if parts.is_some_and(|parts| parts.head.is_some()) && tx.going_away {
+            return Err(ConnectionError::GoingAway { peer: self.label() }.into());
         }
         if cell.is_withheld() {
             return Ok(false);
         }
-        let sent = self.flush_unsent(&mut tx).and_then(|flushed| {
-            Ok(flushed
-                && tx
-                    .producer
-                    .push_parts(&self.outbox, &self.inbox, cell.id, parts)?)
-        });
-        if let Ok(true) = sent {
-            cell.announced();
+        let mut sent = self.flush_unsent(&mut tx);
+        if !references.is_empty()
+            && let Ok(true) = sent
+        {
+            sent = match self.push_references(&mut tx, cell, references) {
+                Ok(sent) => sent,
+                Err(error) => {
+                    self.after_push(tx, Ok(false))?;
+                    return Err(error);
+                }
+            };
         }
-        self.after_push(tx, sent)
+        if let (Ok(true), Some(parts)) = (&sent, parts) {
+            sent = tx
+                .producer
+                .push_parts(&self.outbox, &self.inbox, cell.id, parts);
+            if let Ok(true) = sent {
+                cell.announced();
+            }
+        }
+        Ok(self.after_push(tx, sent)?)
+    }
+
+    /// How many of the first references may go together, with so many bytes of
+    /// credit.
+    pub(crate) fn batch(&self, references: &VecDeque<Passing>, credit_bytes: usize) -> usize {
+        let Some(connection) = &self.references else {
+            return 0;
+        };
+        let affordable = credit_bytes / REFERENCE_BYTES as usize;
+        let (mut extents, mut descriptors) = (0, 0);
+        let fit = references.iter().take(affordable).take_while(|passing| {
+            extents += passing.passed().extents().len();
+            descriptors += passing.descriptors();
+            extents <= connection.extents_limit() && descriptors <= BATCH_DESCRIPTORS
+        });
+        fit.count()
+    }
+
+    fn push_references(
+        &self,
+        tx: &mut Tx,
+        cell: &StreamCell,
+        references: &[Passing],
+    ) -> Result<Result<bool, PeerMisbehaved>, StreamError> {
+        let extents: SmallVec<[Extent; 4]> = references
+            .iter()
+            .flat_map(|passing| passing.extents(cell.id))
+            .collect();
+        let descriptors = references.iter().map(Passing::descriptors).sum();
+        let room = tx.producer.has_room_for_extents(&self.inbox, extents.len());
+        let room = room.and_then(|room| Ok(room && tx.may_hand_over(&self.inbox, descriptors)?));
+        if !matches!(room, Ok(true)) {
+            return Ok(room);
+        }
+        // A descriptor wakes the peer as the doorbell does: what is pushed behind
+        // it rings only if the peer has lain down once more.
+        tx.bell.must_ring(&self.inbox);
+        let mut handed = 0;
+        for passing in references {
+            for descriptor in passing.passed().descriptors() {
+                if let Err(error) = socket::hand_over(self.socket.as_fd(), descriptor) {
+                    return Err(self.not_handed_over(error, handed));
+                }
+                handed += 1;
+            }
+            passing.passed().sent();
+        }
+        let pushed = tx
+            .producer
+            .push_extents(&self.outbox, &self.inbox, extents.into_iter());
+        let sent = tx.producer.sent() - 1;
+        tx.handed_over
+            .extend(std::iter::repeat_n(sent, descriptors));
+        if let Some(connection) = &self.references {
+            cell.references_of(connection).sent(references.len());
+        }
+        Ok(pushed)
+    }
+
+    /// What it means that the kernel did not take a descriptor, with so many taken
+    /// before it whose frames are not sent.
+    fn not_handed_over(&self, error: Errno, handed: usize) -> StreamError {
+        if handed == 0 && error == Errno::TOOMANYREFS {
+            let call = "sendmsg(SCM_RIGHTS)";
+            return RefError::Os {
+                call,
+                len_bytes: 0,
+                source: error,
+            }
+            .into();
+        }
+        if error == Errno::AGAIN {
+            // Only a peer that answers no doorbell lets the socket fill.
+            return self.peer_stuck().into();
+        }
+        self.close(ConnectionError::Socket {
+            peer: self.label(),
+            error: Arc::new(error.into()),
+        })
+        .into()
     }
 
     /// Tells the peer that a stream is over, if it has heard of it.
@@ -221,10 +350,7 @@ impl Shared {
 
     pub(crate) fn has_room(&self) -> bool {
         // A lie in the cursor comes out at the next push.
-        self.tx()
-            .producer
-            .has_room_for_piece(&self.inbox)
-            .unwrap_or(true)
+        self.tx().has_room(&self.inbox).unwrap_or(true)
     }
 
     /// Wakes those who wait for room, if there is some.
@@ -235,7 +361,7 @@ impl Shared {
         let mut tx = self.tx();
         let ready = self
             .flush_unsent(&mut tx)
-            .and_then(|flushed| Ok(flushed && tx.producer.has_room_for_piece(&self.inbox)?));
+            .and_then(|flushed| Ok(flushed && tx.has_room(&self.inbox)?));
         let mut woken = Vec::new();
         if let Ok(true) | Err(_) = ready {
             tx.wants_room.get_up(&self.outbox);

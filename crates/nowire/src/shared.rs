@@ -23,9 +23,11 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::cell::StreamCell;
+use crate::descriptors::{Descriptors, UNREAD_REFERENCES};
 use crate::error::{ConnectionError, StreamError};
 use crate::pool::Pool;
 use crate::receiving::Rx;
+use crate::refs::References;
 use crate::sending::Tx;
 use crate::table::Table;
 use crate::wait::Wait;
@@ -64,6 +66,9 @@ pub(crate) struct Shared {
     vacancies: Arc<Notify>,
     pub(crate) arrivals: Mutex<Vec<Arc<StreamCell>>>,
     driver: Mutex<Option<Waker>>,
+    /// What passes references, if both sides take some.
+    pub(crate) references: Option<Arc<References>>,
+    descriptors: Mutex<Descriptors>,
     /// Somebody waits for room in the ring.
     pub(crate) room_wanted: AtomicBool,
     _charge: crate::budget::Charge,
@@ -84,14 +89,17 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(side: Side, met: Met, wait: Wait) -> Result<Arc<Self>, ConnectionError> {
+    pub(crate) fn new(side: Side, mut met: Met, wait: Wait) -> Result<Arc<Self>, ConnectionError> {
         let label: Arc<str> = met.peer.to_string().into();
+        let references = References::new(&mut met);
         let socket =
             UnixStream::from_std(met.socket.into()).map_err(|error| ConnectionError::Socket {
                 peer: Arc::clone(&label),
                 error: error.into(),
             })?;
         Ok(Arc::new(Self {
+            references,
+            descriptors: Mutex::new(Descriptors::new(UNREAD_REFERENCES)),
             side,
             socket,
             over: OnceLock::new(),
@@ -135,6 +143,12 @@ impl Shared {
 
     pub(crate) fn tx(&self) -> MutexGuard<'_, Tx> {
         self.tx.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn descriptors(&self) -> MutexGuard<'_, Descriptors> {
+        self.descriptors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn try_rx(&self) -> Option<MutexGuard<'_, Rx>> {

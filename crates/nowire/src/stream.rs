@@ -1,5 +1,6 @@
 //! One call on a connection, as its two halves.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -8,12 +9,13 @@ use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{ResetCode, StreamId};
 use nowire_protocol::head::Block;
 use nowire_protocol::ring::{Control, Outgoing};
-use nowire_protocol::stream::Side;
+use nowire_protocol::stream::{REFERENCE_BYTES, Side};
 
 use crate::Peer;
 use crate::cell::{Half, StreamCell, StreamState};
 use crate::connection::Connection;
 use crate::error::StreamError;
+use crate::refs::{Carrier, Passing};
 use crate::wait::Calling;
 
 /// A stream that the client has opened.
@@ -68,6 +70,8 @@ pub struct Sending<'a> {
     pub tail: Option<&'a [u8]>,
     /// Nothing follows.
     pub end: bool,
+    /// References whose tokens are in the data; they go ahead of it.
+    pub references: VecDeque<Passing>,
 }
 
 /// The sending half of a stream.
@@ -127,8 +131,14 @@ impl Sender {
                     return Some(Ok(None));
                 }
                 let credit = state.outbound.credit_bytes();
-                (credit > 0 || sending.data.is_empty() || sending.head.is_some())
-                    .then_some(Ok(Some(credit)))
+                let needed = match sending.references.is_empty() {
+                    true => 1,
+                    false => REFERENCE_BYTES as usize,
+                };
+                (credit >= needed
+                    || sending.head.is_some()
+                    || (sending.data.is_empty() && sending.references.is_empty()))
+                .then_some(Ok(Some(credit)))
             };
             let credit = match self.connection.shared().poll_half(
                 &self.cell,
@@ -146,9 +156,25 @@ impl Sender {
                 }
                 Poll::Ready(Ok(Some(credit))) => credit,
             };
+            let batch = shared.batch(&sending.references, credit);
+            let all = batch == sending.references.len();
+            if !all && sending.head.is_none() {
+                // What has to wait for more room or credit waits with the data.
+                match self.send_references(&mut sending.references, batch, cx) {
+                    Poll::Ready(Ok(())) => continue,
+                    waiting => return waiting,
+                }
+            }
+            let batch = if all { batch } else { 0 };
+            let references_bytes = batch * REFERENCE_BYTES as usize;
+            let credit = credit - references_bytes;
             let head_bytes = sending.head.map_or(0, <[u8]>::len);
-            let data_bytes = sending.data.len().min(piece_bytes - head_bytes).min(credit);
-            let data_done = data_bytes == sending.data.len();
+            let data_bytes = match all {
+                true => sending.data.len().min(piece_bytes - head_bytes).min(credit),
+                // The header block goes alone: behind it the stream is known.
+                false => 0,
+            };
+            let data_done = all && data_bytes == sending.data.len();
             let tail_bytes = sending.tail.map_or(0, <[u8]>::len);
             let done = data_done && head_bytes + data_bytes + tail_bytes <= piece_bytes;
             let parts = Outgoing {
@@ -165,12 +191,14 @@ impl Sender {
                 // the client may use the place again as soon as it sees the end.
                 shared.forget(self.cell.id);
             }
-            if data_bytes > 0 {
-                self.cell.lock().outbound.spend(data_bytes);
+            let spent_bytes = data_bytes + references_bytes;
+            if spent_bytes > 0 {
+                self.cell.lock().outbound.spend(spent_bytes);
             }
-            let sent = shared.send_parts(&self.cell, &parts);
-            if !matches!(sent, Ok(true)) && data_bytes > 0 {
-                self.cell.lock().outbound.unspend(data_bytes);
+            let references = &sending.references.make_contiguous()[..batch];
+            let sent = shared.send_parts(&self.cell, references, Some(&parts));
+            if !matches!(sent, Ok(true)) && spent_bytes > 0 {
+                self.cell.lock().outbound.unspend(spent_bytes);
             }
             match sent {
                 Ok(true) => {}
@@ -186,10 +214,11 @@ impl Sender {
                 }
                 Err(error) => {
                     // For the receiving half as well, before this one is dropped.
-                    self.cell.fail(error.clone().into());
-                    return Poll::Ready(Err(error.into()));
+                    self.cell.fail(error.clone());
+                    return Poll::Ready(Err(error));
                 }
             }
+            sending.references.drain(..batch);
             self.ended = parts.end;
             if parts.end {
                 self.cell.sender_ended();
@@ -206,6 +235,40 @@ impl Sender {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Sends the first `batch` references by themselves.
+    fn send_references(
+        &self,
+        references: &mut VecDeque<Passing>,
+        batch: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), StreamError>> {
+        let shared = self.connection.shared();
+        let bytes = batch * REFERENCE_BYTES as usize;
+        self.cell.lock().outbound.spend(bytes);
+        let first = &references.make_contiguous()[..batch];
+        let sent = shared.send_parts(&self.cell, first, None);
+        if !matches!(sent, Ok(true)) {
+            self.cell.lock().outbound.unspend(bytes);
+        }
+        match sent {
+            Ok(true) => {
+                references.drain(..batch);
+                Poll::Ready(Ok(()))
+            }
+            Ok(false) => shared.poll_room(cx).map_err(StreamError::from),
+            Err(error) => {
+                self.cell.fail(error.clone());
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// What messages with references are encoded for; none if the peer takes no
+    /// references.
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.connection.shared().references.clone().map(Carrier)
     }
 
     /// Whether the end has been sent, or is not wanted any more.
@@ -290,12 +353,16 @@ impl Receiver {
     /// comes first.
     pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
         let mut credit = None;
+        let mut credit_of_references = None;
         let data = self.connection.shared().poll_half(
             &self.cell,
             Half::Reader,
             self.may_burst(),
             cx,
             |state| {
+                if let Some(bytes) = state.read_references() {
+                    credit_of_references = Some(credit_of_references.unwrap_or(0) + bytes);
+                }
                 if let Some(data) = state.take_data() {
                     credit = state.inbound.consume(data.len() as u32);
                     return Some(Some(Ok(data)));
@@ -306,7 +373,11 @@ impl Receiver {
                 state.failure.clone().map(|failure| Some(Err(failure)))
             },
         );
-        if let Some(bytes) = credit {
+        if let Some(bytes) = credit
+            .into_iter()
+            .chain(credit_of_references)
+            .reduce(u32::saturating_add)
+        {
             // A connection that is over needs no credit.
             let _ = self.connection.shared().send_control(Control::Credit {
                 stream: self.cell.id,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use nowire_memory::socket::{self, Credentials};
 use nowire_memory::{OwnedSegment, PeerSegment, SegmentError};
 use nowire_protocol::handshake::{
-    FEATURES, HandshakeError, HeapOffer, Hello, Kind, Refusal, RefusalCode, VERSIONS, Welcome,
+    FEATURES, HandshakeError, HeapOffer, Hello, Kind, REFERENCES, Refusal, RefusalCode, VERSIONS,
+    Welcome,
 };
 use rustix::fd::AsFd;
 use tokio::net::UnixStream;
@@ -17,6 +18,7 @@ use crate::heap_options::Heaps;
 use crate::listener::ListenOptions;
 use crate::met::Met;
 use crate::peer::Peer;
+use crate::refs::Agreed;
 
 /// What all handshakes of a listener share.
 #[derive(Debug)]
@@ -127,6 +129,7 @@ async fn try_welcome(
         inbox,
         charge,
         heaps,
+        references,
     } = shaken;
     let socket = match exchange.into_socket() {
         Ok(socket) => socket,
@@ -147,6 +150,7 @@ async fn try_welcome(
         user_agent: hello.user_agent,
         charge,
         heaps,
+        references,
     })
 }
 
@@ -158,6 +162,7 @@ struct Shaken {
     inbox: PeerSegment,
     charge: crate::budget::Charge,
     heaps: Option<Heaps>,
+    references: Option<Agreed>,
 }
 
 async fn shake_hands(
@@ -196,6 +201,13 @@ async fn shake_hands(
     let heaps = make_heaps(&hello, door, options)?;
     let (heaps, offer) = heaps.unzip();
     let streams = hello.streams.min(options.max_streams);
+    let own = match hello.features & REFERENCES {
+        0 => None,
+        _ => options
+            .references
+            .offer()
+            .map_err(|error| Failure::Refused(RefusalCode::ServerFailed, error.to_string()))?,
+    };
     let welcome = Welcome {
         version: (*hello.versions.end()).min(*VERSIONS.end()),
         features: hello.features & FEATURES,
@@ -203,13 +215,18 @@ async fn shake_hands(
         streams,
         window_bytes: options.window_bytes,
         heap: offer,
-        references: None,
+        references: own,
     };
     let sent = exchange
         .send(&welcome.encode()?, Some(outbox.descriptor()))
         .await;
     sent.map_err(ExchangeError::Io)?;
     outbox.close_descriptor();
+    let references = own.zip(hello.references).map(|(own, peer)| Agreed {
+        own,
+        peer,
+        options: options.references.clone(),
+    });
     Ok(Shaken {
         hello,
         streams,
@@ -217,6 +234,7 @@ async fn shake_hands(
         inbox,
         charge,
         heaps,
+        references,
     })
 }
 

@@ -28,7 +28,7 @@ use std::fmt;
 use crate::geometry::Geometry;
 use crate::misbehaved::PeerMisbehaved;
 
-pub use extent::{Extent, FLAG_MORE, KIND_EXTENT};
+pub use extent::{Extent, FLAG_MORE, FLAG_WHOLE, KIND_EXTENT};
 pub(crate) use native::segment_words;
 pub use native::{
     KIND_CALL, KIND_RELEASE, KIND_REPLY, KIND_RETIRE, KIND_SEGMENT, Message, MessageKind, Pages,

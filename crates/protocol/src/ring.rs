@@ -155,16 +155,28 @@ impl Producer {
         peer: &impl ReadMemory,
         extents: impl ExactSizeIterator<Item = Extent>,
     ) -> Result<bool, PeerMisbehaved> {
-        // One more than their number: some calls take two frames.
-        let slots = extents.len() as u64 + 1;
-        let piece = self.geometry.piece_bytes().next_multiple_of(SLOT_BYTES) as u64;
-        if !self.has_room(peer, self.reserve() + slots, 2 * piece)? {
+        if !self.has_room_for_extents(peer, extents.len())? {
             return Ok(false);
         }
         for extent in extents {
             self.publish_slot(outbox, extent.to_words());
         }
         Ok(true)
+    }
+
+    /// Whether so many extents would find room, and the largest frame behind them.
+    ///
+    /// # Errors
+    /// If the peer's cursor is a lie.
+    pub fn has_room_for_extents(
+        &mut self,
+        peer: &impl ReadMemory,
+        extents: usize,
+    ) -> Result<bool, PeerMisbehaved> {
+        // One more than their number: some calls take two frames.
+        let slots = extents as u64 + 1;
+        let piece = self.geometry.piece_bytes().next_multiple_of(SLOT_BYTES) as u64;
+        self.has_room(peer, self.reserve() + slots, 2 * piece)
     }
 
     /// Most extents that [`push_extents`](Self::push_extents) ever finds room for.

@@ -12,6 +12,13 @@ use crate::misbehaved::PeerMisbehaved;
 /// Most credit a sender may hold, in bytes.
 pub const CREDIT_LIMIT: u64 = 1 << 31;
 
+/// What a reference counts against the window of its stream, in bytes, so that a
+/// receiver never holds more of them than one window allows.
+pub const REFERENCE_BYTES: u32 = 4096;
+
+/// Smallest initial window, in bytes, with which references are sent on a stream.
+pub const REFERENCE_WINDOW_BYTES: u32 = 4 * REFERENCE_BYTES;
+
 /// Which end of the connection the frames of a direction come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -84,6 +91,28 @@ impl Inbound {
         }
         self.granted_bytes -= bytes;
         self.ended = parts.end;
+        Ok(())
+    }
+
+    /// Accounts for a reference that came; [`REFERENCE_BYTES`] are consumed with it.
+    ///
+    /// # Errors
+    /// If it may not come now, or there was no credit for it.
+    pub fn accept_reference(&mut self) -> Result<(), PeerMisbehaved> {
+        if self.ended {
+            return Err(PeerMisbehaved::Order {
+                stream: self.stream,
+                what: "reference after the end",
+            });
+        }
+        let Some(granted_bytes) = self.granted_bytes.checked_sub(REFERENCE_BYTES) else {
+            return Err(PeerMisbehaved::Window {
+                stream: self.stream,
+                bytes: REFERENCE_BYTES,
+                window: self.granted_bytes,
+            });
+        };
+        self.granted_bytes = granted_bytes;
         Ok(())
     }
 

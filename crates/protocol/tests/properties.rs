@@ -118,13 +118,14 @@ fn native() -> impl Strategy<Value = Native> {
         pages: pages.clamp(1, u32::MAX - page.min(u32::MAX - 1)),
     });
     let retire = any::<u32>().prop_map(|page| Control::Retire { page });
-    let extent = (any::<[u32; 3]>(), any::<[u64; 4]>(), any::<bool>()).prop_map(
-        |([index, call, descriptor], [number, at, length, behind], more)| {
+    let extent = (any::<[u32; 3]>(), any::<[u64; 4]>(), any::<[bool; 2]>()).prop_map(
+        |([index, call, descriptor], [number, at, length, behind], [more, whole])| {
             let (offset_bytes, bytes) = (at >> 2, (length >> 2).max(1));
             Native::Extent(Extent {
                 stream: StreamId { index, call },
                 number,
                 more,
+                whole,
                 descriptor: descriptor as u16,
                 offset_bytes,
                 bytes,

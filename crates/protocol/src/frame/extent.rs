@@ -7,6 +7,9 @@ use crate::misbehaved::PeerMisbehaved;
 pub const KIND_EXTENT: u8 = 11;
 /// Flag of an extent: another extent of the same reference follows.
 pub const FLAG_MORE: u8 = 1;
+/// Flag of an extent: the extents of the reference name everything that lies in
+/// this segment.
+pub const FLAG_WHOLE: u8 = 2;
 
 /// Consecutive bytes of one segment, which a reference names; all of them or,
 /// with others behind it, a part.
@@ -22,6 +25,9 @@ pub struct Extent {
     pub number: u64,
     /// Whether another extent of the same reference follows.
     pub more: bool,
+    /// Whether the extents of the reference name everything that lies in the
+    /// segment, so that its descriptor may be passed on to others.
+    pub whole: bool,
     /// Which of the reference's descriptors, counted from 0: one that an extent
     /// before named too, or the next on the control socket.
     pub descriptor: u16,
@@ -36,7 +42,8 @@ pub struct Extent {
 impl Extent {
     /// The words of a slot before they are stamped.
     pub(crate) fn to_words(self) -> [u64; SLOT_WORDS] {
-        let flags = if self.more { FLAG_MORE } else { 0 };
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let flags = flag(self.more, FLAG_MORE) | flag(self.whole, FLAG_WHOLE);
         [
             u64::from(KIND_EXTENT) << 32
                 | u64::from(flags) << 40
@@ -54,7 +61,7 @@ impl Extent {
     /// Reads the copy of a slot that says it is an extent.
     pub(crate) fn from_words(words: &[u64; SLOT_WORDS]) -> Result<Self, PeerMisbehaved> {
         let flags = (words[0] >> 40) as u8;
-        if flags & !FLAG_MORE != 0 {
+        if flags & !(FLAG_MORE | FLAG_WHOLE) != 0 {
             return Err(PeerMisbehaved::Flags {
                 kind: KIND_EXTENT,
                 flags,
@@ -77,6 +84,7 @@ impl Extent {
             stream: StreamId { index, call },
             number: words[2],
             more: flags & FLAG_MORE != 0,
+            whole: flags & FLAG_WHOLE != 0,
             descriptor: (words[0] >> 48) as u16,
             offset_bytes,
             bytes,

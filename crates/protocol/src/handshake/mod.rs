@@ -45,7 +45,7 @@
 //! references 0      16     key of the tokens of references to this side; zeros if
 //!                          it takes none
 //!           16      4      segments of at least so many bytes are to be sealed
-//!           20      4      zero, not looked at
+//!           20      4      descriptors of references it keeps at a time
 //! refusal   0       2      code
 //!           2       2      length of the reason
 //!           4              reason: UTF-8; anything after it is not looked at

@@ -11,6 +11,9 @@ pub struct ReferenceOffer {
     /// Segments of at least so many bytes are to be sealed by their owner before
     /// this side gets them; `u32::MAX` for none.
     pub seal_from_bytes: u32,
+    /// Descriptors of references that this side keeps at a time; the peer sends by
+    /// value what goes beyond.
+    pub held_limit: u32,
 }
 
 impl std::fmt::Debug for ReferenceOffer {
@@ -36,7 +39,7 @@ pub(super) fn write(
     }
     message.bytes(&offer.map_or([0; 16], |offer| offer.key));
     message.u32(offer.map_or(0, |offer| offer.seal_from_bytes));
-    message.u32(0);
+    message.u32(offer.map_or(0, |offer| offer.held_limit));
     Ok(())
 }
 
@@ -51,9 +54,10 @@ pub(super) fn read(
     }
     let key = fields.array()?;
     let seal_from_bytes = fields.u32()?;
-    fields.u32()?;
+    let held_limit = fields.u32()?;
     Ok((key != [0; 16]).then_some(ReferenceOffer {
         key,
         seal_from_bytes,
+        held_limit,
     }))
 }

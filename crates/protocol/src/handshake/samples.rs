@@ -39,12 +39,14 @@ pub(super) fn heap() -> impl Strategy<Value = HeapOffer> {
 
 /// Every way to take references.
 pub(super) fn references() -> impl Strategy<Value = ReferenceOffer> {
-    (any::<[u8; 15]>(), 1_u8.., any::<u32>()).prop_map(|(rest, last, seal_from_bytes)| {
+    let numbers = any::<(u32, u32)>();
+    (any::<[u8; 15]>(), 1_u8.., numbers).prop_map(|(rest, last, (seal_from_bytes, held_limit))| {
         let mut key = [last; 16];
         key[..15].copy_from_slice(&rest);
         ReferenceOffer {
             key,
             seal_from_bytes,
+            held_limit,
         }
     })
 }

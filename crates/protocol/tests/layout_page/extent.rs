@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use nowire_protocol::PeerMisbehaved;
-use nowire_protocol::frame::{Extent, FLAG_MORE, Frame, KIND_EXTENT};
+use nowire_protocol::frame::{Extent, FLAG_MORE, FLAG_WHOLE, Frame, KIND_EXTENT};
 use nowire_protocol::geometry::{Geometry, RING_OFFSET, SLOT_BYTES};
 use nowire_protocol::memory::WriteMemory;
 use nowire_protocol::ring::Producer;
@@ -30,6 +30,7 @@ pub(crate) fn slot() -> String {
         stream: STREAM,
         number: 0x6162_6364_5152_5354,
         more: true,
+        whole: false,
         descriptor: 0x4142,
         offset_bytes: 0x1_0000_1000,
         bytes: 0x2000,
@@ -83,11 +84,11 @@ fn what_the_page_says_of_extents_is_refused() {
         pair.first_frame()
     };
     assert!(read(0, [1, 2, 3, 0]).is_ok());
-    assert!(read(FLAG_MORE, [0, 1, 1, 0]).is_ok());
+    assert!(read(FLAG_MORE | FLAG_WHOLE, [0, 1, 1, 0]).is_ok());
     let kind = KIND_EXTENT;
     assert_eq!(
-        read(2, [0, 1, 1, 0]),
-        Err(PeerMisbehaved::Flags { kind, flags: 2 })
+        read(4, [0, 1, 1, 0]),
+        Err(PeerMisbehaved::Flags { kind, flags: 4 })
     );
     assert_eq!(
         read(0, [0, 1, 1, 1]),

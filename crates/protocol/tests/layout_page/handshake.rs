@@ -112,6 +112,7 @@ pub(crate) fn references() -> String {
     let offer = ReferenceOffer {
         key: 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10_u128.to_le_bytes(),
         seal_from_bytes: 0x2345_6789,
+        held_limit: 0x3456_789a,
     };
     let hello = |features, references| {
         let hello = Hello {
@@ -148,7 +149,11 @@ pub(crate) fn references() -> String {
             "segments of so many bytes and more are to be sealed",
             0x2345_6789,
         ),
-        part(4, "zero", 0),
+        part(
+            4,
+            "descriptors of references it keeps at a time",
+            0x3456_789a,
+        ),
     ];
     message("references", &fields, &parts, "")
 }

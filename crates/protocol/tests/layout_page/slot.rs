@@ -1,6 +1,6 @@
 use nowire_protocol::frame::{
-    FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_MORE, FLAG_TAIL, INLINE_BYTES,
-    KIND_CREDIT, KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET, Message, ResetCode,
+    FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_MORE, FLAG_TAIL, FLAG_WHOLE,
+    INLINE_BYTES, KIND_CREDIT, KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET, Message, ResetCode,
 };
 use nowire_protocol::geometry::{Geometry, RING_OFFSET, SLOT_BYTES};
 use nowire_protocol::memory::WriteMemory;
@@ -228,6 +228,12 @@ pub(crate) fn flags() -> String {
             "MORE",
             "extent",
             "another extent of the same reference follows",
+        ),
+        flag(
+            FLAG_WHOLE,
+            "WHOLE",
+            "extent",
+            "the reference names everything that lies in this segment",
         ),
     ])
 }

@@ -1,0 +1,114 @@
+//! `nowire.Blob` as a protobuf message.
+
+use bytes::{Buf, BufMut, Bytes};
+use prost::Message;
+use prost::encoding::{self, DecodeContext, WireType};
+
+use super::arrived::{self, TOKEN_BYTES};
+use super::blob::Blob;
+use super::carried;
+
+/// Field: the bytes.
+const DATA: u32 = 1;
+/// Field: the token of a reference, between two sides of a connection.
+const TOKEN: u32 = 2;
+
+/// Tag, length and token.
+const TOKEN_FIELD_BYTES: usize = 2 + TOKEN_BYTES;
+
+/// How a blob goes into the message that is being encoded on this thread.
+enum Way {
+    Token,
+    Bytes,
+    /// It did not arrive, or cannot be read, and must not arrive as something else.
+    Broken,
+}
+
+impl Blob {
+    fn way(&self) -> Way {
+        if let Some(error) = self.failure() {
+            carried::broken(error.clone());
+            return Way::Broken;
+        }
+        let from_bytes = carried::reference_from_bytes();
+        if from_bytes.is_some_and(|from| self.to_send(from, carried::pool).is_some()) {
+            return Way::Token;
+        }
+        match self.open() {
+            Ok(_) => Way::Bytes,
+            Err(error) => {
+                tracing::error!("a blob cannot be sent: {error}");
+                carried::broken(error);
+                Way::Broken
+            }
+        }
+    }
+}
+
+impl Message for Blob {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        let token = match self.way() {
+            Way::Bytes => {
+                if let Ok(bytes) = self.open()
+                    && !bytes.is_empty()
+                {
+                    encoding::encode_key(DATA, WireType::LengthDelimited, buf);
+                    encoding::encode_varint(bytes.len() as u64, buf);
+                    buf.put_slice(&bytes);
+                }
+                return;
+            }
+            Way::Token => self
+                .reference()
+                .and_then(carried::carry)
+                .unwrap_or([0; TOKEN_BYTES]),
+            // No connection has this key: whoever opens it is told.
+            Way::Broken => [0; TOKEN_BYTES],
+        };
+        encoding::encode_key(TOKEN, WireType::LengthDelimited, buf);
+        encoding::encode_varint(TOKEN_BYTES as u64, buf);
+        buf.put_slice(&token);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), prost::DecodeError> {
+        match tag {
+            DATA => {
+                let mut bytes = Bytes::new();
+                encoding::bytes::merge(wire_type, &mut bytes, buf, ctx)?;
+                *self = bytes.into();
+            }
+            TOKEN => {
+                let mut token = Bytes::new();
+                encoding::bytes::merge(wire_type, &mut token, buf, ctx)?;
+                *self = match arrived::take(&token) {
+                    Ok(reference) => reference.into(),
+                    Err(error) => Self::failed(error),
+                };
+            }
+            _ => encoding::skip_field(wire_type, tag, buf, ctx)?,
+        }
+        Ok(())
+    }
+
+    fn encoded_len(&self) -> usize {
+        match self.way() {
+            Way::Token | Way::Broken => TOKEN_FIELD_BYTES,
+            Way::Bytes => match self.len() {
+                0 => 0,
+                bytes => {
+                    encoding::key_len(DATA) + encoding::encoded_len_varint(bytes as u64) + bytes
+                }
+            },
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,222 @@
+//! References on one connection, seen from this side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use nowire_memory::refs::{Audience, Passed, Pool, Ref, RefError, Source};
+use nowire_protocol::frame::{Extent, StreamId};
+use nowire_protocol::handshake::ReferenceOffer;
+use nowire_protocol::stream::REFERENCE_WINDOW_BYTES;
+use smallvec::SmallVec;
+
+use super::arrived::{Arrived, Key, Registered};
+use super::options::RefOptions;
+use crate::Met;
+
+/// Most extents a reference has when it is sent; one of more is copied into one
+/// segment first.
+const EXTENTS_LIMIT: usize = 16;
+
+/// Numbers for connections of this process.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+
+/// What two sides that take references agreed on.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pub(crate) own: ReferenceOffer,
+    pub(crate) peer: ReferenceOffer,
+    pub(crate) options: RefOptions,
+}
+
+impl RefOptions {
+    /// What this side offers; none if it takes no references.
+    pub(crate) fn offer(&self) -> std::io::Result<Option<ReferenceOffer>> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let mut key = [0; 16];
+        // All zeros would mean that there is none.
+        while key == [0; 16] {
+            rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+        }
+        Ok(Some(ReferenceOffer {
+            key,
+            seal_from_bytes: self.seal.bytes(),
+            held_limit: u32::try_from(self.held_limit).unwrap_or(u32::MAX),
+        }))
+    }
+}
+
+/// Where references can be sent: a connection, as those see it that write
+/// messages for it.
+#[derive(Clone, Debug)]
+pub struct Carrier(pub(crate) Arc<References>);
+
+#[derive(Debug)]
+pub(crate) struct References {
+    peer_key: Key,
+    numbers: AtomicU64,
+    audience: Audience,
+    source: Arc<Source>,
+    registered: Registered,
+    options: RefOptions,
+    extents_limit: usize,
+    /// References sent on streams that are still open, and how many may be.
+    outstanding: AtomicUsize,
+    outstanding_limit: usize,
+}
+
+/// Most references of one stream that the peer has not let go of: it takes no more
+/// of them than fit into its window.
+const OUTSTANDING_OF_STREAM: usize = 64;
+
+/// The references of one stream: those that came go with it, and those sent no
+/// longer count.
+#[derive(Debug)]
+pub(crate) struct StreamReferences {
+    references: Arc<References>,
+    stream: StreamId,
+    sent: AtomicUsize,
+}
+
+impl StreamReferences {
+    pub(crate) fn new(references: Arc<References>, stream: StreamId) -> Self {
+        Self {
+            references,
+            stream,
+            sent: AtomicUsize::new(0),
+        }
+    }
+
+    /// Counts references that were sent.
+    pub(crate) fn sent(&self, count: usize) {
+        let before = self.sent.fetch_add(count, Ordering::Relaxed);
+        let counted = OUTSTANDING_OF_STREAM.saturating_sub(before).min(count);
+        let outstanding = &self.references.outstanding;
+        outstanding.fetch_add(counted, Ordering::Relaxed);
+    }
+}
+
+impl Drop for StreamReferences {
+    fn drop(&mut self) {
+        let counted = (*self.sent.get_mut()).min(OUTSTANDING_OF_STREAM);
+        let outstanding = &self.references.outstanding;
+        outstanding.fetch_sub(counted, Ordering::Relaxed);
+        self.references.arrived().forget(self.stream);
+    }
+}
+
+impl References {
+    /// What passes references on the connection of `met`, if the two agreed.
+    pub(crate) fn new(met: &mut Met) -> Option<Arc<Self>> {
+        let Agreed { own, peer, options } = met.references.take()?;
+        let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        let uid = met.peer.uid;
+        Some(Arc::new(Self {
+            peer_key: peer.key,
+            numbers: AtomicU64::new(1),
+            audience: Audience {
+                connection,
+                uid,
+                seal_from_bytes: peer.seal_from_bytes,
+            },
+            source: Source::new(
+                connection,
+                uid,
+                options.keeping,
+                options.held_limit,
+                &met.peer.to_string(),
+            ),
+            registered: Registered::new(own.key),
+            options,
+            outstanding: AtomicUsize::new(0),
+            // Of some the peer may keep the descriptor when the call is over.
+            outstanding_limit: match met.send_window_bytes {
+                REFERENCE_WINDOW_BYTES.. => peer.held_limit as usize / 2,
+                _ => 0,
+            },
+            extents_limit: EXTENTS_LIMIT.min(met.outbox_geometry.ring_slots() as usize / 2),
+        }))
+    }
+
+    pub(crate) fn peer_key(&self) -> &Key {
+        &self.peer_key
+    }
+
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    pub(crate) fn arrived(&self) -> &Arc<Arrived> {
+        self.registered.arrived()
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        self.options
+            .pool
+            .as_ref()
+            .unwrap_or_else(|| Pool::process())
+    }
+
+    /// Size in bytes from which data goes by reference; none while the peer has as
+    /// many references as it takes.
+    pub(crate) fn reference_from_bytes(&self) -> Option<usize> {
+        let outstanding = self.outstanding.load(Ordering::Relaxed);
+        (outstanding < self.outstanding_limit).then_some(self.options.reference_from_bytes)
+    }
+
+    /// Most extents that go before one frame.
+    pub(crate) fn extents_limit(&self) -> usize {
+        self.extents_limit
+    }
+
+    /// A number that no other reference to this peer has.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes a reference ready to be sent under a number.
+    pub(crate) fn pass(&self, number: u64, reference: &Ref) -> Result<Passing, RefError> {
+        let mut passed = reference.pass(&self.audience, self.pool())?;
+        if passed.extents().len() > self.extents_limit {
+            let whole = self.pool().copy_of(&reference.map()?)?;
+            passed = whole.pass(&self.audience, self.pool())?;
+        }
+        Ok(Passing { number, passed })
+    }
+}
+
+/// A reference on its way to the peer.
+#[derive(Debug)]
+pub struct Passing {
+    number: u64,
+    passed: Passed,
+}
+
+impl Passing {
+    pub(crate) fn passed(&self) -> &Passed {
+        &self.passed
+    }
+
+    /// How many descriptors it takes.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.passed.descriptors().len()
+    }
+
+    /// Its frames on a stream.
+    pub(crate) fn extents(&self, stream: StreamId) -> SmallVec<[Extent; 1]> {
+        let extents = self.passed.extents();
+        let count = extents.len();
+        let frames = extents.iter().enumerate().map(|(i, extent)| Extent {
+            stream,
+            number: self.number,
+            more: i + 1 < count,
+            descriptor: extent.descriptor as u16,
+            offset_bytes: extent.offset_bytes,
+            bytes: extent.bytes,
+            segment_bytes: extent.segment_bytes,
+            whole: extent.whole,
+        });
+        frames.collect()
+    }
+}
