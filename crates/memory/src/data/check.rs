@@ -8,7 +8,7 @@ use std::slice;
 use super::Shared;
 use super::flaw::{Flaw, Place, Refused};
 use super::private::PrivateMemory;
-use super::scope::{GRAIN_BYTES, PAGE_BYTES};
+use super::scope::{GRAIN_BYTES, PAGE_BYTES, Scope, ScopeError};
 
 /// Bits in a word of the map of claimed grains.
 const BITS: usize = u64::BITS as usize;
@@ -24,6 +24,9 @@ pub(crate) struct Region {
     pub(crate) bytes: usize,
     /// It is a private copy: pointers are rewritten to lead to `here`.
     pub(crate) writable: bool,
+    /// The first bytes, of which nothing is read: no pointer may lead there. Fewer
+    /// than 512.
+    pub(crate) header_bytes: usize,
 }
 
 /// How many pointers may lead one from the other, if nobody says otherwise.
@@ -103,6 +106,13 @@ pub struct Checker<'b> {
     depth: u32,
     most_depth: u32,
     flaw: Option<Flaw>,
+    copying: Option<Copying<'b>>,
+}
+
+/// Where what pointers lead to is copied to, if it is no region that is checked.
+struct Copying<'b> {
+    scope: &'b Scope,
+    failed: Option<ScopeError>,
 }
 
 impl fmt::Debug for Checker<'_> {
@@ -189,6 +199,10 @@ impl Checker<'_> {
     ) -> Result<(), Refused> {
         if size_of::<T>() == 0 || count == 0 {
             return self.follow_to_nothing(at, address, count);
+        }
+        if self.copying.is_some() {
+            // SAFETY: as the caller says.
+            return unsafe { self.fetch(at, count) };
         }
         match self.claim_any(address, count.checked_mul(size_of::<T>()), align_of::<T>()) {
             // SAFETY: as the caller says, and so many were just claimed.
@@ -285,6 +299,10 @@ impl Checker<'_> {
         if len == 0 {
             return self.follow_to_nothing(at, address, 0);
         }
+        if self.copying.is_some() {
+            // SAFETY: as the caller says; text is made of bytes.
+            return unsafe { self.fetch(at, len) };
+        }
         let Some(grain) = self.claim_any(address, Some(len), 1) else {
             return Err(self.bad_pointer(at, address, len));
         };
@@ -308,6 +326,41 @@ impl Checker<'_> {
                 Err(self.refuse(Flaw::Utf8 { place, valid_bytes }))
             }
         }
+    }
+
+    /// Copies the `count` values that the pointer at `at` leads to into the scope,
+    /// and lets it lead to the copies; what these point to follows later.
+    ///
+    /// # Safety
+    /// At `at`, in a copy made before, stands a pointer of a good value to so many
+    /// of `T`, at least one.
+    #[cold]
+    unsafe fn fetch<T: Shared>(&mut self, at: *mut *mut T, count: usize) -> Result<(), Refused> {
+        let Some(copying) = &mut self.copying else {
+            return Err(Refused(()));
+        };
+        // SAFETY: as the caller says.
+        let from = unsafe { at.read() };
+        // SAFETY: as the caller says.
+        let place = match unsafe { copying.scope.copy_shallow(from, count) } {
+            Ok(place) => place,
+            Err(error) => {
+                copying.failed = Some(error);
+                return Err(Refused(()));
+            }
+        };
+        // SAFETY: as the caller says, it is in a copy, which is ours to write.
+        unsafe { at.write(place.as_ptr()) };
+        if T::POINTERS {
+            let offset = place.as_ptr().addr() - self.here.addr();
+            self.pending.push(Pending {
+                check: check_many::<T>,
+                count,
+                grain: (offset / GRAIN_BYTES) as u32,
+                depth: self.depth + 1,
+            });
+        }
+        Ok(())
     }
 
     /// Checks a pointer to no bytes: nothing is read there, but a reference must
@@ -574,6 +627,7 @@ pub(crate) unsafe fn check<T: Shared>(
         here: NonNull::dangling(),
         bytes: 0,
         writable: false,
+        header_bytes: 0,
     });
     debug_assert!(
         region.writable || region.bytes == 0 || region.here.as_ptr().addr() == region.claimed
@@ -589,6 +643,12 @@ pub(crate) unsafe fn check<T: Shared>(
         {
             *last = u64::MAX << (grains % BITS);
         }
+        // Nor can the header.
+        if region.header_bytes > 0
+            && let Some(first) = buffers.taken.first_mut()
+        {
+            *first |= (1 << region.header_bytes.div_ceil(GRAIN_BYTES)) - 1;
+        }
         buffers.pending.reserve(FEW_PENDING);
     }
     let mut checker = Checker {
@@ -602,6 +662,7 @@ pub(crate) unsafe fn check<T: Shared>(
         depth: 0,
         most_depth: buffers.most_depth,
         flaw: None,
+        copying: None,
     };
     // SAFETY: the value is initialised as bytes and aligned, and ours to write.
     let checked = unsafe { T::check(&mut checker, at) };
@@ -611,6 +672,46 @@ pub(crate) unsafe fn check<T: Shared>(
     match checked {
         Ok(()) => Ok(root),
         Err(Refused(())) => Err(flaw.expect("who refuses gives the reason")),
+    }
+}
+
+/// Copies `value` and everything it points to into `scope`, and says where it is.
+/// The work is that of its check: what would be claimed is copied.
+///
+/// # Errors
+/// If the scope has no room; what it gave out before is lost.
+pub(super) fn copy<T: Shared>(value: &T, scope: &Scope) -> Result<NonNull<T>, ScopeError> {
+    // SAFETY: there is one.
+    let place = unsafe { scope.copy_shallow(ptr::from_ref(value), 1) }?;
+    if !T::POINTERS {
+        return Ok(place);
+    }
+    let mut checker = Checker {
+        claimed: 0,
+        here: scope.base().as_ptr(),
+        // So that nothing can be claimed.
+        grains: 0,
+        writable: true,
+        root: place.as_ptr().cast(),
+        taken: &mut [],
+        pending: Vec::with_capacity(FEW_PENDING),
+        depth: 0,
+        // It is a tree already, of whatever depth.
+        most_depth: u32::MAX,
+        flaw: None,
+        copying: Some(Copying {
+            scope,
+            failed: None,
+        }),
+    };
+    // SAFETY: it is a good value, aligned, and ours to write; its pointers, which
+    // were copied with it, lead to good values for as long as it is borrowed.
+    let copied = unsafe { T::check(&mut checker, place.as_ptr()) };
+    let copied = copied.and_then(|()| checker.finish());
+    match (copied, checker.copying.and_then(|copying| copying.failed)) {
+        (Ok(()), _) => Ok(place),
+        (Err(Refused(())), Some(error)) => Err(error),
+        (Err(Refused(())), None) => unreachable!("a good value has no flaw"),
     }
 }
 
@@ -678,6 +779,7 @@ pub fn check_copy<T: Shared>(
         here: memory.base(),
         bytes: bytes.len().next_multiple_of(GRAIN_BYTES),
         writable: true,
+        header_bytes: 0,
     };
     // SAFETY: the memory is new and private, and page-aligned.
     let root = unsafe { check::<T>(&inline, Some(region), &mut CheckBuffers::default()) }?;

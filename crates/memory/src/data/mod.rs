@@ -67,7 +67,9 @@
 //!    followed.
 //! 6. A check reads and writes nothing but the inline value and the region, and
 //!    writes only where the region is said to be a private copy. Foreign memory
-//!    is read in place only if its owner is trusted or cannot change it.
+//!    is read in place only if its owner is trusted or cannot change it. A copy
+//!    into a scope walks as a check does, over a value that is good: it reads what
+//!    that points to, and writes to the scope.
 
 mod check;
 mod compound;
@@ -96,10 +98,10 @@ pub use map::Map;
 pub use never::Never;
 pub use niche::Niches;
 pub use pointer::{Lent, Ptr, Slice, Str};
-pub(crate) use scope::HEADER_BYTES;
 pub use scope::{
     Bounds, Scope, ScopeError, first_address, inline, points_into, root_words, write_root,
 };
+pub(crate) use scope::{Extent, HEADER_BYTES};
 
 use std::mem::{self, MaybeUninit};
 

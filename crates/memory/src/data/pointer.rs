@@ -84,12 +84,32 @@ impl<T: Shared> Ptr<'_, T> {
     }
 }
 
-/// A value that a [`Ptr`] owns, lent for a call: as an argument it is what a
-/// `Ptr` is, but nothing can be changed through it.
+/// A value that somebody else owns, lent in a call: as an argument one that a
+/// [`Ptr`] owns, in a reply one that the server keeps. It is what a `Ptr` is, but
+/// nothing can be changed through it.
 #[repr(transparent)]
 pub struct Lent<'s, T> {
     address: NonNull<T>,
     lent: PhantomData<(&'s (), T)>,
+}
+
+impl<T> Lent<'_, T> {
+    /// # Safety
+    /// `address` is that of a value that is there for `'s` and does not change.
+    #[inline]
+    pub(crate) unsafe fn new(address: NonNull<T>) -> Self {
+        Self {
+            address,
+            lent: PhantomData,
+        }
+    }
+
+    /// Where the value lies, as a number.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn address(this: &Self) -> usize {
+        this.address.as_ptr().addr()
+    }
 }
 
 // SAFETY: it is a shared reference.

@@ -5,8 +5,9 @@ use std::fmt;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 
+use super::check::copy;
 use super::private::PrivateMemory;
 use super::{Ptr, Shared, Slice, Str, put};
 
@@ -46,6 +47,10 @@ pub enum ScopeError {
     /// can change it any more. Take another scope.
     #[error("the scope is sealed: take another")]
     Sealed,
+    /// What was kept is lent here already: one reply lends one value, and points to
+    /// nothing else.
+    #[error("a reply lends one value, and this one does")]
+    Lends,
     /// Too many keys of a hashed map have like hashes. Take a
     /// [`Map`](super::Map), which does not mind.
     #[error("too many of {keys} keys have like hashes")]
@@ -94,6 +99,9 @@ pub struct Scope {
     base: NonNull<u8>,
     capacity_bytes: usize,
     used_bytes: Cell<usize>,
+    /// Where the first piece begins that is given out and not written yet, while
+    /// code of the user's fills it.
+    open_from: Cell<usize>,
     /// The first bytes, in which the scope says how many are used.
     header_bytes: usize,
     /// The run may be sealed while the scope is alive.
@@ -101,17 +109,54 @@ pub struct Scope {
     keep: Arc<dyn Any + Send + Sync>,
 }
 
-/// What a scope in a heap has in front of its data: a word with the number of
-/// bytes used, for the heap's owner alone, and one that is not zero once the run
-/// is sealed.
+/// What a scope in a heap has in front of its data: a word with [`Extent`], for the
+/// heap's owner alone, and one that is not zero once the run is sealed.
 pub(crate) const HEADER_BYTES: usize = 16;
+
+/// How far a scope has come, in bytes from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// All in which something was built.
+    pub(crate) used_bytes: u32,
+    /// Those that nobody will write again before the scope is reset, if nothing is
+    /// set.
+    pub(crate) settled_bytes: u32,
+}
+
+impl Extent {
+    #[inline]
+    pub(crate) fn to_word(self) -> u64 {
+        u64::from(self.settled_bytes) << 32 | u64::from(self.used_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn from_word(word: u64) -> Self {
+        Self {
+            used_bytes: word as u32,
+            settled_bytes: (word >> 32) as u32,
+        }
+    }
+}
+
+/// A piece that code of the user's fills.
+struct Open<'s> {
+    scope: &'s Scope,
+    before: usize,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.scope.open_from.set(self.before);
+        self.scope.publish();
+    }
+}
 
 // SAFETY: rule 1: the memory is the scope's alone, whichever thread has it.
 unsafe impl Send for Scope {}
 
 impl Scope {
-    /// A scope over memory that belongs to somebody. Its first word is what
-    /// [`used_bytes`](Self::used_bytes) says.
+    /// A scope over memory that belongs to somebody. Its first word is its
+    /// [`Extent`].
     ///
     /// # Safety
     /// `base` is page-aligned; `capacity_bytes` bytes from there on are
@@ -126,21 +171,53 @@ impl Scope {
         let scope = Self {
             base,
             capacity_bytes,
-            used_bytes: Cell::new(0),
+            used_bytes: Cell::new(HEADER_BYTES),
+            open_from: Cell::new(usize::MAX),
             header_bytes: HEADER_BYTES,
             sealable,
             keep,
         };
-        scope.use_up_to(HEADER_BYTES);
+        scope.publish();
         scope
     }
 
+    /// Says how far the scope has come, once what was given out last is written.
     #[inline]
-    fn use_up_to(&self, bytes: usize) {
-        self.used_bytes.set(bytes);
+    fn publish(&self) {
         if self.header_bytes > 0 {
-            self.header_word(0).store(bytes as u64, Ordering::Relaxed);
+            let used = self.used_bytes.get();
+            let in_u32 = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+            self.publish_extent(Extent {
+                used_bytes: in_u32(used),
+                settled_bytes: in_u32(used.min(self.open_from.get())),
+            });
         }
+    }
+
+    #[inline]
+    fn publish_extent(&self, extent: Extent) {
+        // SYNC: pairs with the load in `Run::settled_bytes`: what is settled was
+        // written before.
+        self.header_word(0)
+            .store(extent.to_word(), Ordering::Release);
+    }
+
+    /// Notes that what is given out next is written by code of the user's, which
+    /// may build more meanwhile.
+    #[inline]
+    fn open(&self) -> Open<'_> {
+        let before = self.open_from.get();
+        self.open_from.set(before.min(self.used_bytes.get()));
+        Open {
+            scope: self,
+            before,
+        }
+    }
+
+    /// What the scope lies in, if it is a `K`.
+    #[inline]
+    pub(crate) fn kept_by<K: Any>(&self) -> Option<&K> {
+        (*self.keep).downcast_ref()
     }
 
     /// Refuses if the scope's run was sealed: what is stored no longer reaches
@@ -184,6 +261,7 @@ impl Scope {
             base,
             capacity_bytes,
             used_bytes: Cell::new(0),
+            open_from: Cell::new(usize::MAX),
             header_bytes: 0,
             sealable: false,
             keep: Arc::new(memory),
@@ -201,9 +279,59 @@ impl Scope {
         let place = self.room_for::<T>(1)?;
         // SAFETY: rule 1: the place was just given out.
         unsafe { put(value, place.as_ptr()) };
+        self.publish();
         self.still_open()?;
         // SAFETY: rule 2.
         Ok(unsafe { Ptr::new(place) })
+    }
+
+    /// Copies a value, and everything it points to, into the scope: what lies in
+    /// another, or was passed by another process.
+    ///
+    /// # Errors
+    /// [`ScopeError::Full`]; nothing of it is there then.
+    pub fn copy<'s, T: Shared>(&'s self, value: &T) -> Result<Ptr<'s, T::At<'s>>, ScopeError> {
+        let before = self.used_bytes.get();
+        let place = copy(value, self).inspect_err(|_| {
+            // Nobody has a pointer to what was copied so far.
+            self.used_bytes.set(before);
+        })?;
+        self.publish();
+        self.still_open()?;
+        // SAFETY: rule 2: it is a value like that which was copied, and points to
+        // copies.
+        Ok(unsafe { Ptr::new(place.cast()) })
+    }
+
+    /// Room for `count` of `T`, filled with copies of those at `from`, whose
+    /// pointers lead where they led.
+    ///
+    /// # Safety
+    /// So many values are there.
+    pub(super) unsafe fn copy_shallow<T: Shared>(
+        &self,
+        from: *const T,
+        count: usize,
+    ) -> Result<NonNull<T>, ScopeError> {
+        let place = self.room_for::<T>(count)?;
+        if T::DENSE {
+            // SAFETY: rule 1: the place was just given out, for so many.
+            unsafe { ptr::copy_nonoverlapping(from, place.as_ptr(), count) };
+            return Ok(place);
+        }
+        // SAFETY: as above.
+        unsafe { place.write_bytes(0, count) };
+        for index in 0..count {
+            // SAFETY: as the caller says.
+            let from = unsafe { from.add(index) };
+            // SAFETY: as above; it is only read.
+            let from = unsafe { &*from };
+            // SAFETY: the place was given out for so many.
+            let place = unsafe { place.add(index) };
+            // SAFETY: it is zeroed, and aligned.
+            unsafe { from.write(place.as_ptr()) };
+        }
+        Ok(place)
     }
 
     /// Copies `text` into the scope.
@@ -241,6 +369,7 @@ impl Scope {
                 unsafe { put(*item, place.as_ptr()) };
             }
         }
+        self.publish();
         self.still_open()?;
         // SAFETY: rule 2.
         Ok(unsafe { Slice::new(place, items.len()) })
@@ -262,6 +391,7 @@ impl Scope {
         if len == 0 {
             return Ok(Slice::empty());
         }
+        let open = self.open();
         let first = self.room_for::<T>(len)?;
         let mut written = 0;
         for item in items.take(len) {
@@ -272,6 +402,7 @@ impl Scope {
             unsafe { put(item, place.as_ptr()) };
             written += 1;
         }
+        drop(open);
         self.still_open()?;
         // SAFETY: rule 2: so many were written.
         Ok(unsafe { Slice::new(first, written) })
@@ -291,11 +422,13 @@ impl Scope {
             fill(&mut []);
             return Ok(Slice::empty());
         }
+        let open = self.open();
         let place = self.room_for::<u8>(bytes)?;
         // SAFETY: rule 1: the place was just given out, for so many.
         unsafe { place.write_bytes(0, bytes) };
         // SAFETY: rule 1, and the bytes are initialised.
         fill(unsafe { slice::from_raw_parts_mut(place.as_ptr(), bytes) });
+        drop(open);
         self.still_open()?;
         // SAFETY: rule 2.
         Ok(unsafe { Slice::new(place, bytes) })
@@ -323,7 +456,8 @@ impl Scope {
     #[inline]
     pub fn reset(&mut self) -> Result<(), ScopeError> {
         self.own_alone()?;
-        self.use_up_to(self.header_bytes);
+        self.used_bytes.set(self.header_bytes);
+        self.publish();
         Ok(())
     }
 
@@ -340,11 +474,27 @@ impl Scope {
     ) -> Result<(), ScopeError> {
         self.own(at)?;
         self.own(&value)?;
+        let unsettled = self.unsettle();
         self.own_alone()?;
         // SAFETY: rule 3: the place is that of the one pointer to it, which is
         // borrowed mutably, and nobody else reads this memory.
         unsafe { at.put(value) };
+        drop(unsettled);
         self.still_open()
+    }
+
+    /// Makes sure that who has a share in the keep from now on reads nothing here
+    /// before this is dropped.
+    fn unsettle(&self) -> Open<'_> {
+        let before = self.open_from.replace(0);
+        self.publish();
+        // SYNC: pairs with the fence in `Run::settled_bytes`: who took a share that
+        // is not counted here finds nothing settled.
+        fence(Ordering::SeqCst);
+        Open {
+            scope: self,
+            before,
+        }
     }
 
     /// Whether everything the value points to, itself not followed, lies here.
@@ -360,10 +510,18 @@ impl Scope {
     fn own_alone(&self) -> Result<(), ScopeError> {
         self.still_open()?;
         if Arc::strong_count(&self.keep) == 1 {
+            // SYNC: pairs with the release of the last other share: what it read
+            // was read before.
+            fence(Ordering::Acquire);
             Ok(())
         } else {
             Err(ScopeError::Held)
         }
+    }
+
+    /// The first byte.
+    pub(super) fn base(&self) -> NonNull<u8> {
+        self.base
     }
 
     /// Where the scope begins, as a number.
@@ -454,7 +612,7 @@ impl Scope {
             // SAFETY: as above; every grain is aligned for a u64.
             unsafe { last.cast::<u64>().write(0) };
         }
-        self.use_up_to(end);
+        self.used_bytes.set(end);
         // SAFETY: the start lies within the capacity.
         Ok(unsafe { self.base.add(start) }.cast())
     }

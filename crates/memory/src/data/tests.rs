@@ -460,6 +460,7 @@ fn a_long_chain_needs_no_stack() {
         here: base,
         bytes: scope.used_bytes(),
         writable: false,
+        header_bytes: 0,
     };
     let mut buffers = CheckBuffers::with_depth(u32::MAX);
     // SAFETY: nobody writes to the scope.

@@ -17,6 +17,7 @@
 
 mod address;
 mod crossover;
+mod lending;
 mod owner;
 mod pages;
 mod peer;
@@ -27,6 +28,7 @@ mod taken;
 
 pub use address::{MAX_WINDOW_BYTES, MIN_WINDOW_BYTES};
 pub use crossover::Crossover;
+pub use lending::ReplyPlace;
 pub use owner::{Grown, Heap, HeapError, Run};
 pub use peer::{Keeping, PeerHeap, PeerHeapError, TakeError};
 pub use taken::{Part, Taken};

@@ -9,19 +9,21 @@
 //! 3. At the part of a one-shot segment its own file is mapped, and no other.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::SealFlags;
 use rustix::io::Errno;
 
+use super::lending::Lending;
 use super::pages::{Pages, Span};
 use super::runs::Runs;
 use super::{
     MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, RUN_HEADER_BYTES, address, bytes_of, system_pages,
 };
-use crate::data::Scope;
+use crate::data::{Extent, Scope};
 use crate::segment::{self, SEALS, SegmentError};
 use crate::sys::window::{Access, Part, Window};
 
@@ -384,6 +386,7 @@ impl Inner {
             pages: span.pages,
             scoped: AtomicBool::new(false),
             one_shot,
+            lending: OnceLock::new(),
         });
         state.runs.enter(span.page, Arc::downgrade(&run));
         run
@@ -557,6 +560,7 @@ pub struct Run {
     pages: u32,
     scoped: AtomicBool,
     one_shot: Option<OneShot>,
+    lending: OnceLock<Lending>,
 }
 
 /// What a run has that is a segment by itself.
@@ -594,13 +598,47 @@ impl Run {
                 return frozen;
             }
         }
-        if !self.scoped.load(Ordering::Acquire) {
-            return 0;
-        }
-        let used = self.header_word(0).load(Ordering::Relaxed);
-        used.min(bytes_of(self.pages) as u64)
-            .try_into()
-            .unwrap_or(u32::MAX)
+        self.extent().used_bytes
+    }
+
+    /// How many bytes from its start are as they will stay for as long as this
+    /// share in the run is held: all that the scope has used, but for what is still
+    /// being filled; 0 before there is a scope, and while a value is set in it.
+    #[inline]
+    pub fn settled_bytes(self: &Arc<Self>) -> u32 {
+        // SYNC: pairs with the fence in `Scope::unsettle`: a scope that sets a value
+        // has counted this share, or is seen here to do so.
+        fence(Ordering::SeqCst);
+        self.extent().settled_bytes.min(self.used_bytes())
+    }
+
+    #[inline]
+    fn extent(&self) -> Extent {
+        let word = if self.scoped.load(Ordering::Acquire) {
+            // SYNC: pairs with the store in `Scope::publish_extent`.
+            self.header_word(0).load(Ordering::Acquire)
+        } else {
+            0
+        };
+        Extent::from_word(word)
+    }
+
+    /// The first byte of its pages.
+    #[inline]
+    pub(super) fn base(&self) -> NonNull<u8> {
+        self.heap.window.at(bytes_of(self.page))
+    }
+
+    /// Whether the run is one of this heap.
+    #[inline]
+    pub(super) fn is_of(&self, heap: &Heap) -> bool {
+        Arc::ptr_eq(&self.heap, &heap.inner)
+    }
+
+    /// What a reply that is built here lends, if it lends something.
+    #[inline]
+    pub(super) fn lending(&self) -> &OnceLock<Lending> {
+        &self.lending
     }
 
     /// Whether the run is a segment of its own that can be [sealed](Self::seal).
@@ -617,7 +655,7 @@ impl Run {
     pub fn scope(self: Arc<Self>) -> Scope {
         let before = self.scoped.swap(true, Ordering::AcqRel);
         assert!(!before, "a scope was made of this run before");
-        let base = self.heap.window.at(bytes_of(self.page));
+        let base = self.base();
         let capacity_bytes = bytes_of(self.pages);
         self.header_word(1).store(0, Ordering::Relaxed);
         #[expect(unsafe_code, reason = "the scope is told what memory is its own")]
@@ -668,7 +706,7 @@ impl Run {
     /// and whether the run is sealed.
     fn header_word(&self, index: usize) -> &AtomicU64 {
         const { assert!(2 * size_of::<u64>() == RUN_HEADER_BYTES) };
-        let word = self.heap.window.at(bytes_of(self.page)).cast::<u64>();
+        let word = self.base().cast::<u64>();
         let word = word.as_ptr().wrapping_add(index);
         #[expect(unsafe_code, reason = "the header is reached as what it is")]
         // SAFETY: rules 1 and 2; a run begins at a page, so the words are aligned.

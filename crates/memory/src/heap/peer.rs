@@ -8,6 +8,7 @@
 //!    nobody to change. One that is writable is a copy nobody else knows.
 
 use std::fmt;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 use super::owner::SEALABLE;
 use super::pages::Span;
 use super::pool::Pool;
-use super::taken::{Kept, Taken};
+use super::taken::{Kept, Stretch, Taken};
 use super::{HeapError, MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, address, bytes_of, system_pages};
 use crate::data::{self, CheckBuffers, Flaw, Region, Root, Shared};
 use crate::segment::{self, SegmentError};
@@ -102,6 +103,10 @@ pub enum TakeError {
     /// What they hold is not a value of the type.
     #[error(transparent)]
     Flaw(#[from] Flaw),
+    /// What the peer lends back lies, or may lie, behind something that is still
+    /// being filled: see [`Run::take_back`](super::Run::take_back).
+    #[error("the scope in which it lies is being built in: {0}")]
+    Unsettled(Flaw),
     /// This side has no memory for a copy.
     #[error("no memory to copy {bytes} bytes of the peer's heap")]
     NoMemory {
@@ -116,7 +121,7 @@ impl TakeError {
     pub fn is_misbehaviour(&self) -> bool {
         !matches!(
             self,
-            Self::NoMemory { .. } | Self::Flaw(Flaw::TooDeep { .. })
+            Self::NoMemory { .. } | Self::Unsettled(_) | Self::Flaw(Flaw::TooDeep { .. })
         )
     }
 }
@@ -179,6 +184,12 @@ impl Segment {
             self.sealed.store(true, Ordering::Release);
         }
         sealed
+    }
+
+    /// The first byte of a stretch that was found to lie here.
+    pub(super) fn at(&self, stretch: Stretch) -> NonNull<u8> {
+        let offset = bytes_of(stretch.page - self.span.page);
+        self.part.at(offset, stretch.bytes as usize)
     }
 
     fn has_descriptor(&self) -> bool {
@@ -363,12 +374,7 @@ impl PeerHeap {
         keeping: Keeping,
         buffers: &mut CheckBuffers,
     ) -> Result<Taken<T>, TakeError> {
-        if size_of_val(words) < size_of::<T>() {
-            return Err(TakeError::Short {
-                found_bytes: size_of_val(words),
-                needed_bytes: size_of::<T>(),
-            });
-        }
+        check_length::<T>(words)?;
         if bytes == 0 {
             return Ok(Taken::new(check(words, None, buffers)?, Kept::Nothing));
         }
@@ -391,9 +397,11 @@ impl PeerHeap {
                 here: segment.part.at(offset, length),
                 bytes: length,
                 writable: false,
+                header_bytes: 0,
             };
             let root = check(words, Some(region), buffers)?;
-            return Ok(Taken::new(root, Kept::Segment(segment)));
+            let stretch = Stretch { page, bytes };
+            return Ok(Taken::new(root, Kept::Segment(segment, stretch)));
         }
         let mut copy = self
             .pool
@@ -405,6 +413,7 @@ impl PeerHeap {
             here: copy.base(),
             bytes: length,
             writable: true,
+            header_bytes: 0,
         };
         let root = check(words, Some(region), buffers)?;
         Ok(Taken::new(root, Kept::Copy(Arc::new(copy))))
@@ -419,6 +428,18 @@ impl PeerHeap {
         let left = segment.part.bytes().checked_sub(offset)?;
         (bytes as usize <= left).then(|| (Arc::clone(segment), offset))
     }
+}
+
+/// Whether so many words can be those of a `T`.
+#[inline]
+pub(super) fn check_length<T>(words: &[u64]) -> Result<(), TakeError> {
+    if size_of_val(words) < size_of::<T>() {
+        return Err(TakeError::Short {
+            found_bytes: size_of_val(words),
+            needed_bytes: size_of::<T>(),
+        });
+    }
+    Ok(())
 }
 
 /// See [`data::check`]. A region is one that [`PeerHeap::take`] made.

@@ -4,7 +4,8 @@
 //! 1. A `Taken` or `Part` is made of a value that was checked together with what
 //!    it points to, and `kept` keeps that where and as it was: a segment that
 //!    nobody can change or that the caller trusts nobody to change, a copy that
-//!    nobody else knows, or nothing where there are no pointers.
+//!    nobody else knows, a run of this side's own that is not changed while it is
+//!    shared, or nothing where there are no pointers.
 //! 2. Checked values have no destructor and are only read, so the bytes of one
 //!    that is kept may be read as another of the same type, with `kept` shared.
 
@@ -14,6 +15,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
 
+use super::owner::Run;
 use super::peer::Segment;
 use super::pool::Pooled;
 use crate::data::{Root, Shared};
@@ -31,9 +33,17 @@ pub struct Taken<T: Shared> {
 #[derive(Debug, Clone)]
 pub(super) enum Kept {
     Nothing,
-    #[expect(dead_code, reason = "kept for its mapping")]
-    Segment(Arc<Segment>),
+    Segment(Arc<Segment>, Stretch),
     Copy(Arc<Pooled>),
+    #[expect(dead_code, reason = "kept as it is")]
+    Own(Arc<Run>),
+}
+
+/// Bytes of a peer's heap, in one segment of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    pub(super) page: u32,
+    pub(super) bytes: u32,
 }
 
 impl<T: Shared> Taken<T> {
@@ -53,7 +63,7 @@ impl<T: Shared> Taken<T> {
     /// the peer must be told when it is dropped.
     #[inline]
     pub fn in_place(&self) -> bool {
-        matches!(self.kept, Kept::Segment(_))
+        matches!(self.kept, Kept::Segment(..))
     }
 
     /// The copy that was checked, if one was made, with its pointers as they are
@@ -118,6 +128,10 @@ unsafe impl<P: Shared + Send + Sync> Send for Part<P> {}
 unsafe impl<P: Shared + Send + Sync> Sync for Part<P> {}
 
 impl<P: Shared> Part<P> {
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
     /// The value.
     #[inline]
     pub fn get(&self) -> &P::At<'_> {
@@ -132,7 +146,7 @@ impl<P: Shared> Part<P> {
     /// Whether it lies in the peer's memory rather than in this process's own.
     #[inline]
     pub fn in_place(&self) -> bool {
-        matches!(self.kept, Kept::Segment(_))
+        matches!(self.kept, Kept::Segment(..))
     }
 }
 
