@@ -6,6 +6,7 @@
 
 mod args;
 mod argument;
+mod figures;
 mod floor;
 mod line;
 mod orders;

@@ -9,6 +9,7 @@ use nowire_bench_harness::machine::{self, Cores};
 use nowire_bench_harness::samples::Pool;
 
 use super::args::RefsArgs;
+use super::figures;
 use super::line::{LONGEST, Line, Setting, Shape};
 use super::orders::{Spent, Work};
 use super::plan::{self, Group, Pace};
@@ -53,6 +54,9 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     }
     if let Some(path) = &args.json {
         row::write_json(&rows, path)?;
+    }
+    if let Some(dir) = &args.plot {
+        figures::draw(&rows, dir)?;
     }
     show(&report::tables(&rows))?;
     show(&format!(
