@@ -13,6 +13,11 @@ pub(crate) const SEALS: SealFlags = SealFlags::FUTURE_WRITE
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
 
+/// The seals of a segment that can be sealed against writing later.
+pub(crate) const SEALABLE: SealFlags = SealFlags::FUTURE_WRITE
+    .union(SealFlags::SHRINK)
+    .union(SealFlags::GROW);
+
 /// `f_type` of memory file systems, memfds included.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 

@@ -7,7 +7,7 @@ use rustix::fd::AsFd;
 use rustix::fs::SealFlags;
 
 use super::PAGE_BYTES;
-use super::owner::SEALABLE;
+use crate::segment::SEALABLE;
 use crate::segment::{self, SegmentError};
 use crate::sys::private::Private;
 use crate::sys::window::{Access, Window};

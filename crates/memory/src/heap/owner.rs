@@ -24,7 +24,7 @@ use super::{
     MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, RUN_HEADER_BYTES, address, bytes_of, system_pages,
 };
 use crate::data::{Extent, Scope};
-use crate::segment::{self, SEALS, SegmentError};
+use crate::segment::{self, SEALABLE, SEALS, SegmentError};
 use crate::sys::window::{Access, Part, Window};
 
 /// Pages of the first segment: 256 KiB.
@@ -35,11 +35,6 @@ const STEP_PAGES: u32 = 4096;
 
 /// What segments are a multiple of, in pages: 64 KiB, the largest page of any system.
 const GRAIN_PAGES: u32 = 16;
-
-/// The seals of a segment that can be sealed against writing later.
-pub(super) const SEALABLE: SealFlags = SealFlags::FUTURE_WRITE
-    .union(SealFlags::SHRINK)
-    .union(SealFlags::GROW);
 
 /// Why a heap could not be made or changed.
 #[derive(Debug, thiserror::Error)]

@@ -16,12 +16,12 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::SealFlags;
 use rustix::io::Errno;
 
-use super::owner::SEALABLE;
 use super::pages::Span;
 use super::pool::Pool;
 use super::taken::{Kept, Stretch, Taken};
 use super::{HeapError, MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, address, bytes_of, system_pages};
 use crate::data::{self, CheckBuffers, Flaw, Region, Root, Shared};
+use crate::segment::SEALABLE;
 use crate::segment::{self, SegmentError};
 use crate::sys::window::{Access, Part, Window};
 

@@ -25,15 +25,22 @@
 //!   good where the peer asks for that ([`Audience::seal_from_bytes`]).
 
 mod arrived;
+mod body;
 mod buffer;
+mod class;
 mod edit;
 mod error;
+mod foreign;
 mod options;
+mod own;
 mod pass;
 mod pool;
 mod reference;
+mod scratch;
 mod source;
+mod stock;
 mod usage;
+#[allow(unsafe_code, reason = "memory of peers is mapped here")]
 mod view;
 
 pub use buffer::Buffer;

@@ -1,7 +1,9 @@
 //! Where refs come from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::RefError;
 use crate::heap::Keeping;
 
 /// What is known of a peer that passes refs on one connection.
@@ -12,13 +14,15 @@ pub struct Source {
     keeping: Keeping,
     limit: usize,
     label: Arc<str>,
+    held: AtomicUsize,
 }
 
 impl Source {
     /// A peer on `connection` (see [`Audience`](super::Audience)), of the user
     /// `uid`, that is kept from changing what is read as `keeping` says. At most
-    /// `limit` descriptors that came from it are held at a time. Errors name it
-    /// by `label`.
+    /// `limit` descriptors that came from it are held at a time: too few, and calls
+    /// that pass many refs fail; too many, and the peer can use up this process's.
+    /// Errors name it by `label`.
     pub fn new(
         connection: u64,
         uid: u32,
@@ -32,11 +36,50 @@ impl Source {
             keeping,
             limit,
             label: label.into(),
+            held: AtomicUsize::new(0),
         })
     }
 
-    /// How many descriptors that came from this peer are held now.
+    /// How many descriptors that came from this peer are held now, by refs and by
+    /// what was made of them.
     pub fn held(&self) -> usize {
-        0
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// The peer's user.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    pub(super) fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    pub(super) fn keeping(&self) -> Keeping {
+        self.keeping
+    }
+
+    pub(super) fn label(&self) -> Arc<str> {
+        Arc::clone(&self.label)
+    }
+
+    /// Counts `more` descriptors.
+    pub(super) fn hold(&self, more: usize) -> Result<(), RefError> {
+        let within = |held: usize| held.checked_add(more).filter(|&sum| sum <= self.limit);
+        // Only a number: what it counts is ordered by who owns it.
+        let counted = (self.held).fetch_update(Ordering::Relaxed, Ordering::Relaxed, within);
+        match counted {
+            Ok(_) => Ok(()),
+            Err(held) => Err(RefError::TooMany {
+                peer: self.label(),
+                held,
+                more,
+                limit: self.limit,
+            }),
+        }
+    }
+
+    pub(super) fn let_go(&self) {
+        self.held.fetch_sub(1, Ordering::Relaxed);
     }
 }

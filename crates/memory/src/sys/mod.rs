@@ -2,7 +2,10 @@
 
 mod copy;
 pub(crate) mod credentials;
+pub(crate) mod lease;
 pub(crate) mod malloc;
 pub(crate) mod mapping;
+pub(crate) mod pieces;
 pub(crate) mod private;
+pub(crate) mod warm;
 pub(crate) mod window;

@@ -1,0 +1,147 @@
+//! Segments of other processes, of which this one was passed the descriptor.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, SealFlags};
+use rustix::io::{self, Errno};
+
+use super::own::Connections;
+use super::{RefError, Source};
+use crate::heap::Keeping;
+use crate::segment::{self, SEALABLE, SegmentError};
+
+/// A segment of another process. Nothing is known of the descriptor until it is
+/// first read.
+#[derive(Debug)]
+pub(super) struct Foreign {
+    /// None if it was lost on the way.
+    file: Option<OwnedFd>,
+    size_bytes: usize,
+    /// How many bytes of data there are; `None` if the ref that it came with did not
+    /// name them all.
+    data_bytes: Option<usize>,
+    source: Arc<Source>,
+    checked: OnceLock<Result<(), SegmentError>>,
+    /// Where it was sent on.
+    sent_to: Mutex<Connections>,
+}
+
+impl Foreign {
+    /// A descriptor that is [counted](Source::hold) already.
+    pub(super) fn new(
+        file: Option<OwnedFd>,
+        size_bytes: usize,
+        data_bytes: Option<usize>,
+        source: &Arc<Source>,
+    ) -> Self {
+        Self {
+            file,
+            size_bytes,
+            data_bytes,
+            source: Arc::clone(source),
+            checked: OnceLock::new(),
+            sent_to: Mutex::default(),
+        }
+    }
+
+    /// Size of the segment in bytes, as the peer says.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    pub(super) fn data_bytes(&self) -> Option<usize> {
+        self.data_bytes
+    }
+
+    /// The descriptor, whatever it is.
+    pub(super) fn file(&self) -> Result<BorrowedFd<'_>, RefError> {
+        let file = self.file.as_ref().map(OwnedFd::as_fd);
+        file.ok_or_else(|| RefError::Lost {
+            peer: self.source.label(),
+        })
+    }
+
+    /// The descriptor, of a segment as it must be.
+    pub(super) fn checked(&self) -> Result<BorrowedFd<'_>, RefError> {
+        let file = self.file()?;
+        let check = || segment::verify(file, self.size_bytes, SEALABLE).map(drop);
+        match self.checked.get_or_init(check) {
+            Ok(()) => Ok(file),
+            Err(error) => Err(self.refused(error.clone())),
+        }
+    }
+
+    fn refused(&self, source: SegmentError) -> RefError {
+        RefError::Segment {
+            peer: self.source.label(),
+            source,
+        }
+    }
+
+    /// Whether the bytes may be read where they lie, as nobody can change them, or
+    /// those who can are trusted not to.
+    pub(super) fn is_still(&self) -> Result<bool, RefError> {
+        let file = self.checked()?;
+        if self.source.keeping() == Keeping::Trust {
+            return Ok(true);
+        }
+        let seals =
+            segment::seals_of(file, self.size_bytes).map_err(|error| self.refused(error))?;
+        Ok(seals.contains(SealFlags::WRITE))
+    }
+
+    /// Copies bytes from `offset` on.
+    pub(super) fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), RefError> {
+        let file = self.checked()?;
+        let mut done = 0;
+        while done < into.len() {
+            match io::pread(file, &mut into[done..], (offset + done) as u64) {
+                // The segment was long enough, and cannot have become shorter.
+                Ok(0) => return Err(self.failed("pread", Errno::IO)),
+                Ok(read) => done += read,
+                Err(Errno::INTR) => {}
+                Err(source) => return Err(self.failed("pread", source)),
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, call: &'static str, source: Errno) -> RefError {
+        self.refused(segment::os_error(call, self.size_bytes)(source))
+    }
+
+    /// Whether the peer on `connection` has the segment already.
+    pub(super) fn is_known_to(&self, connection: u64) -> bool {
+        self.source.connection() == connection || self.sent_to().has(connection)
+    }
+
+    /// Notes that the peer on `connection` has the segment.
+    pub(super) fn note_sent_to(&self, connection: u64) {
+        if self.source.connection() != connection {
+            self.sent_to().add(connection);
+        }
+    }
+
+    fn sent_to(&self) -> std::sync::MutexGuard<'_, Connections> {
+        self.sent_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the segment may be sent to a process of the user `uid` at all. Its
+    /// owner may count on having it passed to its own user only.
+    pub(super) fn may_go_to(&self, uid: u32, own_uid: u32) -> Result<bool, RefError> {
+        if uid == own_uid {
+            return Ok(true);
+        }
+        let found = fs::fstat(self.file()?).map_err(|source| self.failed("fstat", source))?;
+        Ok(found.st_uid == uid)
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            self.source.let_go();
+        }
+    }
+}
