@@ -32,7 +32,7 @@ async fn assert_answered(client: &Client, image: &Bytes, works: &[Work], without
 
 #[tokio::test]
 async fn without_the_compressor_its_work_is_unavailable_and_all_other_work_done() {
-    let image = photo(Format::Jpeg, 80 << 10);
+    let image = photo(Format::Jpeg, 24 << 10);
     for carrier in CARRIERS {
         let pipeline = start(carrier);
         let client = pipeline.connect().await.unwrap();
@@ -53,7 +53,7 @@ async fn without_the_compressor_its_work_is_unavailable_and_all_other_work_done(
 
 #[tokio::test]
 async fn work_under_which_the_compressor_dies_is_unavailable() {
-    let image = photo(Format::Jpeg, 80 << 10);
+    let image = photo(Format::Jpeg, 24 << 10);
     for carrier in CARRIERS {
         let pipeline = start(carrier);
         let client = pipeline.connect().await.unwrap();
@@ -74,7 +74,7 @@ async fn work_under_which_the_compressor_dies_is_unavailable() {
 
 #[tokio::test]
 async fn the_balancer_does_with_one_image_service() {
-    let image = photo(Format::Jpeg, 80 << 10);
+    let image = photo(Format::Jpeg, 24 << 10);
     for carrier in CARRIERS {
         let pipeline = start(carrier);
         let client = pipeline.connect().await.unwrap();
