@@ -79,6 +79,7 @@ mod budget;
 mod cell;
 mod connection;
 mod connector;
+mod crash;
 mod descriptors;
 mod driver;
 mod error;
@@ -138,7 +139,7 @@ pub use wait::Wait;
 #[cfg(feature = "crash-points")]
 #[doc(hidden)]
 pub mod crash_points {
-    pub use crate::native::crash::{ALL, arm};
+    pub use crate::crash::{ALL, arm};
 }
 
 /// What the code that the macros write calls; not for anybody else.

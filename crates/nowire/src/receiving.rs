@@ -15,6 +15,7 @@ use nowire_protocol::stream::Side;
 use smallvec::smallvec;
 
 use crate::cell::{Data, Half, StreamCell};
+use crate::crash::crash_point;
 use crate::descriptors::{Handed, Socket};
 use crate::error::{ConnectionError, StreamError};
 use crate::refs::{Arriving, Come};
@@ -204,6 +205,7 @@ impl Shared {
         let Some(come) = arriving.take(extent, references.source(), next)? else {
             return Ok(());
         };
+        crash_point!("refs.arrived");
         let found = self.table().find(come.stream)?;
         match found {
             Found::Open(cell) => self.bring(&cell, come),
@@ -223,6 +225,7 @@ impl Shared {
         let mut descriptors = self.descriptors();
         loop {
             if let Some(handed) = descriptors.next() {
+                crash_point!("refs.descriptor-taken");
                 return Ok(Some(handed));
             }
             match descriptors.take_in(self.socket.as_fd())? {
@@ -251,6 +254,7 @@ impl Shared {
         {
             return Err(PeerMisbehaved::References("two of one number"));
         }
+        crash_point!("refs.kept");
         if let Some(bytes) = credit {
             let _ = self.send_control(Control::Credit {
                 stream: cell.id,
@@ -323,8 +327,12 @@ impl Shared {
                 }
             }
         };
+        let ahead = rx.ahead.len();
         for come in rx.ahead.drain(..) {
             self.bring(&cell, come)?;
+        }
+        if ahead > 0 {
+            crash_point!("refs.frame-taken");
         }
         let head_bytes = parts.head_bytes.unwrap_or(0) as usize;
         let data_bytes = parts.data_bytes.unwrap_or(0) as usize;

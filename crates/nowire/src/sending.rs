@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use smallvec::SmallVec;
 
 use crate::cell::StreamCell;
+use crate::crash::crash_point;
 use crate::descriptors::UNREAD_REFERENCES;
 use crate::error::{ConnectionError, StreamError};
 use crate::refs::Passing;
@@ -128,6 +129,9 @@ impl Shared {
                 .push_parts(&self.outbox, &self.inbox, cell.id, parts);
             if let Ok(true) = sent {
                 cell.announced();
+                if !references.is_empty() {
+                    crash_point!("refs.frame-pushed");
+                }
             }
         }
         Ok(self.after_push(tx, sent)?)
@@ -175,12 +179,15 @@ impl Shared {
                     return Err(self.not_handed_over(error, handed));
                 }
                 handed += 1;
+                crash_point!("refs.descriptor-handed-over");
             }
             passing.passed().sent();
         }
+        crash_point!("refs.descriptors-handed-over");
         let pushed = tx
             .producer
             .push_extents(&self.outbox, &self.inbox, extents.into_iter());
+        crash_point!("refs.extents-pushed");
         let sent = tx.producer.sent() - 1;
         tx.handed_over
             .extend(std::iter::repeat_n(sent, descriptors));

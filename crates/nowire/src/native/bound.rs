@@ -17,7 +17,7 @@ use super::call_error::{CallError, Code};
 use super::calls::{Came, Place, Ticket};
 use super::channel::{Channel, ScopeUnavailable};
 use super::client::{self, Failed, Waits};
-use super::crash::crash_point;
+use crate::crash::crash_point;
 use super::exchange::{AsyncExchange, Exchange};
 use super::outgoing::Outgoing;
 use super::pending::Pending;

@@ -11,7 +11,7 @@ use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
 use super::call_error::Code;
 use super::context::Context;
-use super::crash::crash_point;
+use crate::crash::crash_point;
 use super::kept::{Giver, Kept};
 use super::link::Bell;
 use super::serving::Flow;

@@ -7,7 +7,7 @@ use nowire_memory::heap::{Keeping, RUN_HEADER_BYTES};
 
 use super::binding::Known;
 use super::client::Shared;
-use super::crash::crash_point;
+use crate::crash::crash_point;
 use super::link::{AllocateError, Link};
 use crate::error::ConnectionError;
 use crate::wait::Wait;

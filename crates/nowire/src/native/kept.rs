@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nowire_memory::data::Shared;
 use nowire_memory::heap::Part;
 
-use super::crash::crash_point;
+use crate::crash::crash_point;
 use super::serving::ServerLink;
 
 /// An argument that its handler may hold for as long as it likes: where the

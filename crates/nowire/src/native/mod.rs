@@ -13,7 +13,6 @@ mod calls;
 mod channel;
 mod client;
 mod context;
-pub(crate) mod crash;
 mod describe;
 mod dispatch;
 mod exchange;

@@ -11,7 +11,7 @@ use nowire_protocol::head::Block;
 
 use super::bound::{Bound, Metadata};
 use super::call_error::CallError;
-use super::crash::crash_point;
+use crate::crash::crash_point;
 use super::value::{Root, Sent};
 
 pub(super) struct Outgoing {

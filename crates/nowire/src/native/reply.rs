@@ -8,7 +8,7 @@ use nowire_memory::data::Shared;
 use nowire_memory::heap::Taken;
 use nowire_protocol::head::Block;
 
-use super::crash::crash_point;
+use crate::crash::crash_point;
 use super::{client, context};
 
 /// A reply: checked, and read in place until dropped, then given back to the

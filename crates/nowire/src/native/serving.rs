@@ -17,7 +17,7 @@ use super::call::Call;
 use super::call_error::Code;
 use super::calls::{Came, WINDOW_ITEMS};
 use super::context::Context;
-use super::crash::crash_point;
+use crate::crash::crash_point;
 use super::dispatch::{Dispatch, Found};
 use super::link::{Bell, Link, Receive};
 use super::service::Runs;

@@ -9,6 +9,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use nowire_memory::refs::{Ref, RefError};
 use nowire_protocol::frame::StreamId;
 
+use crate::crash::crash_point;
+
 /// The key of one side of a connection.
 pub(crate) type Key = [u8; 16];
 
@@ -54,7 +56,10 @@ impl Arrived {
             let over = waiting.extract_if(|_, waiting| waiting.stream == stream);
             over.map(|(_, waiting)| waiting).collect()
         };
-        drop(over);
+        if !over.is_empty() {
+            drop(over);
+            crash_point!("refs.forgotten");
+        }
     }
 
     /// How many there are.
@@ -108,5 +113,6 @@ pub(crate) fn take(token: &[u8]) -> Result<Ref, RefError> {
     let number = number.try_into().map_err(|_| expired())?;
     let arrived = lock(&CONNECTIONS).get(key).cloned().ok_or_else(expired)?;
     let waiting = lock(&arrived.waiting).remove(&u64::from_le_bytes(number));
+    crash_point!("refs.taken-by-message");
     waiting.ok_or_else(expired)?.reference
 }

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use nowire_memory::refs::{Pool, Ref, RefError, View};
 
+use crate::crash::crash_point;
+
 /// Bytes that travel by value or by reference, as it suits the way.
 ///
 /// As `nowire.Blob` in a gRPC message it goes to a peer in the same domain as a
@@ -137,6 +139,7 @@ impl Blob {
                 Some(view) => view.clone(),
                 None => {
                     let mapped = reference.map()?;
+                    crash_point!("refs.opened");
                     view.get_or_init(|| mapped).clone()
                 }
             }),
@@ -203,7 +206,10 @@ impl Blob {
             Content::Ref { reference, .. } => Some(reference),
             Content::Bytes { bytes, pooled } => {
                 let copied = pooled.get_or_init(|| match pool()?.copy_of(bytes) {
-                    Ok(reference) => Some(reference),
+                    Ok(reference) => {
+                        crash_point!("refs.copied-to-pool");
+                        Some(reference)
+                    }
                     Err(error) => {
                         // It gets there as well by value.
                         tracing::debug!("a blob of {} bytes goes by value: {error}", bytes.len());

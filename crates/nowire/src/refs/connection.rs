@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::arrived::{Arrived, Key, Registered};
 use super::options::RefOptions;
 use crate::Met;
+use crate::crash::crash_point;
 
 /// Most extents a reference has when it is sent; one of more is copied into one
 /// segment first.
@@ -103,6 +104,7 @@ impl Drop for StreamReferences {
         let outstanding = &self.references.outstanding;
         outstanding.fetch_sub(counted, Ordering::Relaxed);
         self.references.arrived().forget(self.stream);
+        crash_point!("refs.settled");
     }
 }
 
@@ -182,6 +184,7 @@ impl References {
             let whole = self.pool().copy_of(&reference.map()?)?;
             passed = whole.pass(&self.audience, self.pool())?;
         }
+        crash_point!("refs.passing");
         Ok(Passing { number, passed })
     }
 }

@@ -212,7 +212,9 @@ fn every_point_is_one_of_clients_or_servers() {
     let mut known: Vec<_> = IN_CLIENTS.iter().chain(IN_SERVERS).collect();
     known.sort();
     known.dedup();
-    let mut all: Vec<_> = ALL.iter().collect();
+    // Those of references are reached by what goes on streams.
+    let native = |point: &&&str| !point.starts_with("refs.");
+    let mut all: Vec<_> = ALL.iter().filter(native).collect();
     all.sort();
     assert_eq!(known, all);
 }

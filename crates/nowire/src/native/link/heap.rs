@@ -10,7 +10,7 @@ use nowire_protocol::ring::Control;
 
 use super::{Link, lock};
 use crate::error::ConnectionError;
-use crate::native::crash::crash_point;
+use crate::crash::crash_point;
 
 /// Memory of sealed scopes that are gone, from which on it is given back before
 /// there is another.

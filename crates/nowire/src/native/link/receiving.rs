@@ -16,7 +16,7 @@ use nowire_protocol::ring::{Consumer, Control};
 use super::{Link, lock};
 use crate::descriptors::{Descriptors, Handed, LOST, Socket, UNREAD_REFERENCES};
 use crate::error::ConnectionError;
-use crate::native::crash::crash_point;
+use crate::crash::crash_point;
 use crate::native::value::{Arrived, Root};
 use crate::wait::{Wait, Window};
 

@@ -16,7 +16,7 @@ use nowire_protocol::ring::{Control, Outgoing, Producer};
 
 use super::{Link, lock};
 use crate::error::ConnectionError;
-use crate::native::crash::crash_point;
+use crate::crash::crash_point;
 use crate::native::value::Sent;
 
 /// Messages and control frames that may wait for room, beyond those that the

@@ -13,7 +13,7 @@ use nowire_protocol::frame::{Message, MessageKind, StreamId};
 use super::CallOver;
 use crate::native::call_error::Code;
 use crate::native::context::Context;
-use crate::native::crash::crash_point;
+use crate::crash::crash_point;
 use crate::native::link::Bell;
 use crate::native::serving::{Flow, ServerLink};
 use crate::native::value::{Root, Sent};

@@ -1,12 +1,11 @@
 //! Points at which a test can have the process killed. Without the feature
-//! `crash-points`, which only this crate's own tests have, there is nothing of
-//! them in the program.
+//! `crash-points`, which only tests have, there is nothing of them in the program.
 
 /// A point at which the process can be killed.
 macro_rules! crash_point {
     ($name:literal) => {
         #[cfg(feature = "crash-points")]
-        $crate::native::crash::reach(const { $crate::native::crash::number_of($name) });
+        $crate::crash::reach(const { $crate::crash::number_of($name) });
     };
 }
 
@@ -54,6 +53,20 @@ mod armed {
         "retire.taken",
         "give-up.reset-sent",
         "give-up.told",
+        "refs.copied-to-pool",
+        "refs.passing",
+        "refs.descriptor-handed-over",
+        "refs.descriptors-handed-over",
+        "refs.extents-pushed",
+        "refs.frame-pushed",
+        "refs.descriptor-taken",
+        "refs.arrived",
+        "refs.kept",
+        "refs.frame-taken",
+        "refs.taken-by-message",
+        "refs.opened",
+        "refs.forgotten",
+        "refs.settled",
     ];
 
     /// The number of the armed point plus one, 0 for none.
