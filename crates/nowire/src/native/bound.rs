@@ -17,12 +17,12 @@ use super::call_error::{CallError, Code};
 use super::calls::{Came, Place, Ticket};
 use super::channel::{Channel, ScopeUnavailable};
 use super::client::{self, Failed, Waits};
-use crate::crash::crash_point;
 use super::exchange::{AsyncExchange, Exchange};
 use super::outgoing::Outgoing;
 use super::pending::Pending;
 use super::reply::{Release, Reply};
 use super::service::Method;
+use crate::crash::crash_point;
 
 /// A service at the other end of a channel. The clients that
 /// [`service`](macro@crate::service) writes are made of it.

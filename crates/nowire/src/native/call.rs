@@ -11,12 +11,12 @@ use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
 use super::call_error::Code;
 use super::context::Context;
-use crate::crash::crash_point;
 use super::kept::{Giver, Kept};
 use super::link::Bell;
 use super::serving::Flow;
 use super::streaming::{AsyncReplies, AsyncRequests, Replies, Requests};
 use super::value::{Root, Sent};
+use crate::crash::crash_point;
 
 thread_local! {
     static BUFFERS: RefCell<CheckBuffers> = RefCell::default();

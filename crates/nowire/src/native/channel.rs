@@ -7,8 +7,8 @@ use nowire_memory::heap::{Keeping, RUN_HEADER_BYTES};
 
 use super::binding::Known;
 use super::client::Shared;
-use crate::crash::crash_point;
 use super::link::{AllocateError, Link};
+use crate::crash::crash_point;
 use crate::error::ConnectionError;
 use crate::wait::Wait;
 use crate::{Address, ConnectError, ConnectOptions, Peer};

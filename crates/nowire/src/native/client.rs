@@ -14,10 +14,10 @@ use tokio::task::coop;
 
 use super::binding::Known;
 use super::calls::{Calls, Came, Place, Spot, Ticket, WINDOW_ITEMS, Waiter};
-use crate::crash::crash_point;
 use super::link::{Bell, Link, Receive, Rx};
 use super::value::{Arrived, Sent};
 use super::watcher::Watchers;
+use crate::crash::crash_point;
 use crate::error::ConnectionError;
 
 pub(crate) struct Shared {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use nowire_memory::data::Shared;
 use nowire_memory::heap::Part;
 
-use crate::crash::crash_point;
 use super::serving::ServerLink;
+use crate::crash::crash_point;
 
 /// An argument that its handler may hold for as long as it likes: where the
 /// caller built it, or a copy, as the server keeps arguments still. The caller's

@@ -11,8 +11,8 @@ use nowire_protocol::head::Block;
 
 use super::bound::{Bound, Metadata};
 use super::call_error::CallError;
-use crate::crash::crash_point;
 use super::value::{Root, Sent};
+use crate::crash::crash_point;
 
 pub(super) struct Outgoing {
     pub(super) message: Message,

@@ -8,8 +8,8 @@ use nowire_memory::data::Shared;
 use nowire_memory::heap::Taken;
 use nowire_protocol::head::Block;
 
-use crate::crash::crash_point;
 use super::{client, context};
+use crate::crash::crash_point;
 
 /// A reply: checked, and read in place until dropped, then given back to the
 /// server. It keeps its connection's memory, so it can outlive the server.

@@ -17,11 +17,11 @@ use super::call::Call;
 use super::call_error::Code;
 use super::calls::{Came, WINDOW_ITEMS};
 use super::context::Context;
-use crate::crash::crash_point;
 use super::dispatch::{Dispatch, Found};
 use super::link::{Bell, Link, Receive};
 use super::service::Runs;
 use super::value::{Arrived, Root};
+use crate::crash::crash_point;
 
 /// One client of a server.
 pub(crate) struct ServerLink {

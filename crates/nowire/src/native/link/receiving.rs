@@ -3,9 +3,9 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
+use nowire_memory::SegmentError;
 use nowire_memory::heap::MAX_UNSEALED;
 use nowire_memory::heap::PeerHeapError;
-use nowire_memory::SegmentError;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
 use nowire_protocol::frame::{Frame, Message, ResetCode, StreamId};
@@ -14,9 +14,9 @@ use nowire_protocol::head::{Block, Fields};
 use nowire_protocol::ring::{Consumer, Control};
 
 use super::{Link, lock};
+use crate::crash::crash_point;
 use crate::descriptors::{Descriptors, Handed, LOST, Socket, UNREAD_REFERENCES};
 use crate::error::ConnectionError;
-use crate::crash::crash_point;
 use crate::native::value::{Arrived, Root};
 use crate::wait::{Wait, Window};
 

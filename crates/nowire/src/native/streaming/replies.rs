@@ -11,9 +11,9 @@ use nowire_memory::heap::{RUN_HEADER_BYTES, Run};
 use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
 use super::CallOver;
+use crate::crash::crash_point;
 use crate::native::call_error::Code;
 use crate::native::context::Context;
-use crate::crash::crash_point;
 use crate::native::link::Bell;
 use crate::native::serving::{Flow, ServerLink};
 use crate::native::value::{Root, Sent};
