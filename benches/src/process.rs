@@ -39,6 +39,10 @@ impl Process {
         &self.name
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn tell(&mut self, order: &impl Serialize) -> Result<()> {
         let input = self.input.as_mut().context("a process without input")?;
         say(input, order).with_context(|| format!("telling the {}", self.name))

@@ -11,6 +11,7 @@ mod floor;
 mod line;
 mod orders;
 mod plan;
+mod ray;
 mod relay;
 pub(crate) mod report;
 mod run;

@@ -31,7 +31,8 @@ macro_rules! put {
 pub(crate) fn draw(figure: &Figure) -> String {
     let in_a_row = figure.panels.len().clamp(1, IN_A_ROW);
     let rows = figure.panels.len().div_ceil(in_a_row).max(1);
-    let width = in_a_row as f64 * PANEL_WIDTH;
+    // The legend needs room even beside one panel.
+    let width = in_a_row.max(2) as f64 * PANEL_WIDTH;
     let height = TITLE + rows as f64 * PANEL_HEIGHT + LEGEND;
     let mut out = String::new();
     put!(

@@ -40,15 +40,21 @@ fn figures(rows: &[Row]) -> Vec<(&'static str, Figure)> {
         ("refs-fig8-change", changed(rows)),
         (
             "refs-fig9-image-throughput",
-            images(rows, "throughput", axis("images/s", Scale::Logarithmic, Unit::Number), |row| {
-                row.calls_per_s
-            }),
+            images(
+                rows,
+                "throughput",
+                axis("images/s", Scale::Logarithmic, Unit::Number),
+                |row| row.calls_per_s,
+            ),
         ),
         (
             "refs-fig10-image-p99",
-            images(rows, "p99", axis("time of an image", Scale::Logarithmic, Unit::Time), |row| {
-                row.p99_ns as f64
-            }),
+            images(
+                rows,
+                "p99",
+                axis("time of an image", Scale::Logarithmic, Unit::Time),
+                |row| row.p99_ns as f64,
+            ),
         ),
     ];
     figures

@@ -13,6 +13,7 @@ use super::figures;
 use super::line::{LONGEST, Line, Setting, Shape};
 use super::orders::{Spent, Work};
 use super::plan::{self, Group, Pace};
+use super::ray;
 use super::report;
 use super::sharing;
 use crate::goals;
@@ -45,6 +46,12 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     bench.progress.finish_and_clear();
     // Sleeping processes take no time, but what follows is measured alone.
     drop(bench);
+    if args.ray {
+        match ray::sweep(args, dir.path(), pace) {
+            Ok(measured) => rows.extend(measured),
+            Err(why) => show(&format!("no Ray in this run: {why:#}\n"))?,
+        }
+    }
     machine::stay_on(cores.client)?;
     for bytes in plan::shared_sizes(args, Case::Share) {
         rows.extend(sharing::share(args, bytes, pace)?);
