@@ -23,11 +23,6 @@ use crate::native::value::Sent;
 /// streams can cause.
 const BACKLOG: usize = 4096;
 
-/// Most descriptors of one reference.
-const DESCRIPTORS_LIMIT: usize = nowire_memory::refs::MAX_DESCRIPTORS;
-
-const _: () = assert!(DESCRIPTORS_LIMIT <= UNREAD_REFERENCES);
-
 pub(super) struct Tx {
     pub(super) producer: Producer,
     pub(super) bell: Ringer,
@@ -38,8 +33,6 @@ pub(super) struct Tx {
     releases: Vec<u32>,
     /// Up to where the ring must be read for each segment that was announced.
     announced: VecDeque<u64>,
-    /// The same for each descriptor of a reference.
-    handed_over: VecDeque<u64>,
 }
 
 impl Tx {
@@ -51,44 +44,14 @@ impl Tx {
             backlog: VecDeque::new(),
             releases: Vec::new(),
             announced: VecDeque::new(),
-            handed_over: VecDeque::new(),
         }
-    }
-
-    /// Frames that there will be once all is sent that waits for room.
-    fn frames(&self) -> u64 {
-        let queued: usize = self.backlog.iter().map(Queued::frames).sum();
-        self.producer.sent() + queued as u64
     }
 }
 
 pub(super) enum Queued {
     Control(Control),
-    /// A segment of the heap, whose descriptor goes when its turn has come.
-    Segment {
-        page: u32,
-        pages: u32,
-        descriptor: OwnedFd,
-        is_handed_over: bool,
-    },
-    /// A reference, with how many of its descriptors were handed over. They are in
-    /// the socket as their frames are in the ring: in the order of this queue.
-    Reference {
-        stream: StreamId,
-        passing: Passing,
-        handed_over: usize,
-    },
     Parts(StreamId, Block, Vec<u8>),
     Message(MessageKind, Message),
-}
-
-impl Queued {
-    fn frames(&self) -> usize {
-        match self {
-            Self::Reference { passing, .. } => passing.passed().extents().len(),
-            _ => 1,
-        }
-    }
 }
 
 /// Whether a message also rings the doorbell of a sleeping peer.
@@ -118,10 +81,6 @@ impl Link {
             Sent::Inline if tx.backlog.is_empty() => {
                 tx.producer
                     .push_message(&self.outbox, &self.inbox, kind, message)
-            }
-            Sent::With(with) => {
-                self.queue_with(&mut tx, kind, message, with);
-                return self.queue(tx, []);
             }
             _ => self.send_in_two(&mut tx, kind, message, sent),
         };
@@ -173,65 +132,6 @@ impl Link {
             && tx
                 .producer
                 .push_message(&self.outbox, &self.inbox, kind, message)?)
-    }
-
-    /// Queues a message and the references that go ahead of it.
-    #[cold]
-    fn queue_with(&self, tx: &mut Tx, kind: MessageKind, message: &Message, with: &With) {
-        let stream = message.stream;
-        let references = with.take_references().into_iter();
-        tx.backlog
-            .extend(references.map(|passing| Queued::Reference {
-                stream,
-                passing,
-                handed_over: 0,
-            }));
-        if let Some((root, metadata)) = &with.parts {
-            let parts = Queued::Parts(stream, metadata.clone(), root.clone());
-            tx.backlog.push_back(parts);
-        }
-        tx.backlog.push_back(Queued::Message(kind, *message));
-    }
-
-    /// Tells the peer of a segment of the heap, which its descriptor opens.
-    pub(super) fn send_segment(
-        &self,
-        page: u32,
-        pages: u32,
-        descriptor: BorrowedFd<'_>,
-    ) -> Result<(), ConnectionError> {
-        if let Some(over) = self.over.get() {
-            return Err(over.clone());
-        }
-        let mut tx = lock(&self.tx);
-        let queued = if tx.backlog.is_empty() {
-            if !self.hand_over(descriptor) {
-                drop(tx);
-                return Err(self.not_handed_over());
-            }
-            crash_point!("build.descriptor-sent");
-            Queued::Control(Control::Segment { page, pages })
-        } else {
-            // What waits may have descriptors that go before this one.
-            match descriptor.try_clone_to_owned() {
-                Ok(descriptor) => Queued::Segment {
-                    page,
-                    pages,
-                    descriptor,
-                    is_handed_over: false,
-                },
-                Err(error) => {
-                    drop(tx);
-                    return Err(self.close(ConnectionError::Memory {
-                        peer: self.label(),
-                        error: error.to_string(),
-                    }));
-                }
-            }
-        };
-        tx.announced.push_back(0);
-        let sent = self.queue(tx, [queued]);
-        sent
     }
 
     /// Sends a frame without payload, now or when there is room for it.
