@@ -34,3 +34,4 @@ mod sys;
 
 pub use segment::{OwnedSegment, PeerSegment, SegmentError};
 pub use sys::malloc::keep_freed_memory;
+pub use sys::processor::offer_core;

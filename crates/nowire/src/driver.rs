@@ -400,6 +400,10 @@ impl Driver {
                 }
                 std::hint::spin_loop();
             }
+            if !shared.is_ready(&rx) {
+                // If it is, the next turn of this loop finds that looking is over.
+                rx.window.is_crowded();
+            }
         }
     }
 }

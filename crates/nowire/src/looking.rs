@@ -65,7 +65,7 @@ impl Shared {
                     }
                     std::hint::spin_loop();
                 }
-                if began.elapsed() >= burst {
+                if began.elapsed() >= burst || rx.window.is_crowded() {
                     break;
                 }
             }

@@ -4,13 +4,14 @@
 //! a tenth of one. So a wait begins with looking, for about as long as a wake-up
 //! takes, which at worst doubles the cost of the wait. Where looking finds
 //! nothing - the peer is slow, idle, or on the same core - it is tried ever more
-//! rarely. It happens in short bursts; between them the executor runs other
-//! tasks.
+//! rarely; where others want the core, perhaps those that would answer, hardly
+//! ever. It happens in short bursts; between them the executor runs other tasks.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use nowire_memory::offer_core;
 use tokio::runtime::RuntimeFlavor;
 
 /// How a connection waits for its peer.
@@ -34,6 +35,12 @@ const SPIN: Duration = Duration::from_millis(10);
 /// Looking is tried again after at most this many waits without, as a power of two.
 const RAREST: u32 = 8;
 
+/// Looks that went on for longer than a moment between two offers of the core.
+const OFFERED_EACH: u32 = 16;
+/// Offers of the core taken, those declined since counted off, that make it a
+/// crowded one.
+const CROWDED: u32 = 2;
+
 /// Whether to look, learnt from the waits of one connection.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -42,6 +49,10 @@ pub(crate) struct Window {
     in_vain: u32,
     /// Waits left that sleep at once.
     skip: u32,
+    /// Looks since the core was offered to others.
+    unoffered: u32,
+    /// How often others took it lately.
+    taken: u32,
 }
 
 impl Window {
@@ -50,6 +61,8 @@ impl Window {
             policy,
             in_vain: 0,
             skip: 0,
+            unoffered: 0,
+            taken: 0,
         }
     }
 
@@ -65,6 +78,34 @@ impl Window {
     /// A look found something.
     pub(crate) fn paid_off(&mut self) {
         self.in_vain = 0;
+    }
+
+    /// A look goes on for longer than a moment: whether to end it, because others
+    /// want the core.
+    pub(crate) fn is_crowded(&mut self) -> bool {
+        self.unoffered += 1;
+        let due = self.taken > 0 || self.unoffered >= OFFERED_EACH;
+        if self.policy != Wait::Adaptive || !due {
+            return false;
+        }
+        self.unoffered = 0;
+        self.offered(offer_core())
+    }
+
+    fn offered(&mut self, taken: bool) -> bool {
+        if !taken {
+            self.taken = self.taken.saturating_sub(1);
+            return false;
+        }
+        self.taken += 1;
+        if self.taken < CROWDED {
+            return false;
+        }
+        // The next look finds out with its first offer whether it still is.
+        self.taken = CROWDED - 1;
+        self.in_vain = RAREST;
+        self.skip = 1 << RAREST;
+        true
     }
 
     /// A wait goes to sleep, having looked in vain for its time.
@@ -195,6 +236,20 @@ mod tests {
         assert_eq!(window.length(), LOOK);
         window.sleeps();
         assert_eq!(sleeps_without_looking(&mut window), 2);
+    }
+
+    #[test]
+    fn others_that_want_the_core_end_the_looking_until_they_are_gone() {
+        let mut window = Window::new(Wait::Adaptive);
+        assert!(!window.offered(true), "once may be chance");
+        assert!(!window.offered(false));
+        assert!(!window.offered(true));
+        assert!(window.offered(true));
+        assert_eq!(sleeps_without_looking(&mut window), 256);
+        assert!(window.offered(true), "still the same");
+        assert_eq!(sleeps_without_looking(&mut window), 256);
+        assert!(!window.offered(false), "gone");
+        assert!(!window.offered(true), "once may be chance");
     }
 
     #[test]

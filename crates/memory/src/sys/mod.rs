@@ -7,5 +7,6 @@ pub(crate) mod malloc;
 pub(crate) mod mapping;
 pub(crate) mod pieces;
 pub(crate) mod private;
+pub(crate) mod processor;
 pub(crate) mod warm;
 pub(crate) mod window;

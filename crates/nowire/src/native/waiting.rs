@@ -154,6 +154,7 @@ impl Shared {
                 }
                 std::hint::spin_loop();
             }
+            rx.window.is_crowded();
             let now = Instant::now();
             let began = *since.get_or_insert(now);
             if deadline.is_some_and(|deadline| now >= deadline) {
