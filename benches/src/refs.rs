@@ -16,6 +16,7 @@ mod relay;
 pub(crate) mod report;
 mod run;
 mod sharing;
+pub(crate) mod strangers;
 mod tier;
 
 pub(crate) use args::{RefsArgs, TierArgs};

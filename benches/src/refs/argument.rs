@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use nowire_bench_harness::cell::Carrier;
 use nowire_bench_harness::mark::sum;
+use nowire_memory::refs::{Buffer, Pool, PoolOptions, Reuse};
 
 use super::relay::stubs::Blob;
 
@@ -31,6 +32,30 @@ impl Maker {
             }),
         }
     }
+}
+
+/// The pool that data of this carrier is made in, if it is made in one.
+pub(crate) fn pool_of(carrier: Carrier) -> Option<Pool> {
+    let reuse = match carrier {
+        Carrier::Refs => Reuse::default(),
+        Carrier::Fresh => Reuse::Never,
+        _ => return None,
+    };
+    Some(Pool::new(PoolOptions {
+        reuse,
+        ..PoolOptions::default()
+    }))
+}
+
+/// Memory of a pool full of this byte.
+pub(crate) fn written(pool: &Pool, filling: u8, bytes: usize) -> Result<Buffer> {
+    let mut buffer = pool.with_capacity(bytes)?;
+    // A page that stays in the first-level cache: nothing else is read.
+    let page = [filling; PAGE_BYTES];
+    for at in (0..bytes).step_by(PAGE_BYTES) {
+        buffer.extend_from_slice(&page[..PAGE_BYTES.min(bytes - at)])?;
+    }
+    Ok(buffer)
 }
 
 /// Bytes that a service has to do with to pass this on once.

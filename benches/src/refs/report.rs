@@ -4,6 +4,7 @@ use nowire_bench_harness::cell::{Carrier, Case};
 
 use super::line::LONGEST;
 use super::plan::MANY;
+use super::strangers::Step;
 use crate::report::calls;
 use crate::row::Row;
 use crate::table::{columns, rate, size, time};
@@ -37,6 +38,10 @@ pub(crate) fn tables(rows: &[Row]) -> String {
     }
     for (case, title) in [
         (
+            Case::Stranger,
+            "Until a reader that does not trust the owner has read, step by step",
+        ),
+        (
             Case::Balance,
             "Through a balancer to one of two services, which sums",
         ),
@@ -49,12 +54,78 @@ pub(crate) fn tables(rows: &[Row]) -> String {
             "The callee changes a part of the pages, then reads all",
         ),
     ] {
-        let of_case: Vec<&Row> = rows.iter().filter(|row| row.case == case).collect();
+        let mut of_case: Vec<&Row> = rows.iter().filter(|row| row.case == case).collect();
+        // Ray's come last and belong to the others.
+        of_case.sort_by_key(|row| row.passing.changed_percent);
         if !of_case.is_empty() {
             text.push_str(&format!("\n{title}\n{}", calls(&of_case, case)));
         }
     }
+    let broken_down = strangers(rows);
+    if !broken_down.is_empty() {
+        text.push_str(&format!(
+            "\nSealing for strangers against letting them copy, in all\n{broken_down}"
+        ));
+    }
     text
+}
+
+/// What sealing costs the owner, what it saves each reader, and from how many
+/// readers on it pays.
+fn strangers(rows: &[Row]) -> String {
+    let ns = |step: Step, bytes: usize| {
+        let row = rows.iter().find(|row| {
+            row.case == Case::Stranger
+                && row.bytes == bytes
+                && row.passing.part.as_deref() == Some(step.name())
+        });
+        row.map(|row| row.p50_ns as f64)
+    };
+    let mut sizes: Vec<usize> = rows.iter().map(|row| row.bytes).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let head = [
+        "bytes",
+        "fresh memory",
+        "remap",
+        "F_SEAL_WRITE",
+        "a copying reader",
+        "a mapping reader",
+        "of it F_GET_SEALS",
+        "beats copying from",
+    ];
+    let mut lines = vec![head.map(String::from).to_vec()];
+    for bytes in sizes {
+        let line = || {
+            let fresh = ns(Step::MakeAfresh, bytes)? - ns(Step::TakeKept, bytes)?;
+            let seal = ns(Step::Seal, bytes)?;
+            let sealing = ns(Step::PassSealed, bytes)? - ns(Step::Pass, bytes)?;
+            let (copying, mapping) = (ns(Step::ReadCopy, bytes)?, ns(Step::ReadSealed, bytes)?);
+            let saved = copying - mapping;
+            let readers = ((fresh + sealing) / saved).floor() + 1.0;
+            // What is within the noise saves nothing.
+            let pays = if saved > copying * 0.05 {
+                format!("{} readers", readers.max(1.0))
+            } else {
+                "never".into()
+            };
+            Some(vec![
+                size(bytes as u64),
+                time(fresh.max(0.0)),
+                time((sealing - seal).max(0.0)),
+                time(seal),
+                time(copying),
+                time(mapping),
+                time(ns(Step::Verify, bytes)?),
+                pays,
+            ])
+        };
+        lines.extend(line());
+    }
+    if lines.len() == 1 {
+        return String::new();
+    }
+    columns(&lines, 1)
 }
 
 /// A line for each size and carrier, a column for each length of the chain.

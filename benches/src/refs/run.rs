@@ -15,7 +15,7 @@ use super::orders::{Spent, Work};
 use super::plan::{self, Group, Pace};
 use super::ray;
 use super::report;
-use super::sharing;
+use super::{sharing, strangers};
 use crate::goals;
 use crate::row::{self, Passing, Row};
 use crate::run::{SocketDir, show};
@@ -55,6 +55,9 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     machine::stay_on(cores.client)?;
     for bytes in plan::shared_sizes(args, Case::Share) {
         rows.extend(sharing::share(args, bytes, pace)?);
+    }
+    for bytes in plan::shared_sizes(args, Case::Stranger) {
+        rows.extend(strangers::steps(args, bytes, pace)?);
     }
     if rows.is_empty() {
         bail!("nothing was measured");

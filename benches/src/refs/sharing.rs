@@ -7,21 +7,24 @@ use anyhow::{Result, bail};
 use nowire_bench_harness::cell::{Carrier, Case, Party, Wait};
 use nowire_bench_harness::process::Usage;
 use nowire_bench_harness::samples::{Pool, Samples};
+use nowire_bench_harness::timing::{one_by_one, timed};
 
 use super::args::RefsArgs;
+use super::argument::{pool_of, written};
 use super::plan::Pace;
 use crate::row::Row;
 use crate::sealing;
 
 /// What is compared.
-const CARRIERS: [Carrier; 1] = [Carrier::Memcpy];
+const CARRIERS: [Carrier; 3] = [Carrier::Memcpy, Carrier::Refs, Carrier::Fresh];
 
 /// Memory of this size is shared again and again, and as much copied.
 pub(crate) fn share(args: &RefsArgs, bytes: usize, pace: Pace) -> Result<Vec<Row>> {
-    let carriers = CARRIERS.into_iter().filter(|&carrier| args.wants(carrier));
     let mut pools = Vec::new();
-    for carrier in carriers {
-        pools.push((carrier, Pool::new()?));
+    for carrier in CARRIERS {
+        if args.wants(carrier) {
+            pools.push((carrier, Pool::new()?));
+        }
     }
     for _ in 0..pace.rounds {
         for (carrier, pool) in &mut pools {
@@ -38,8 +41,20 @@ pub(crate) fn share(args: &RefsArgs, bytes: usize, pace: Pace) -> Result<Vec<Row
 
 fn once(carrier: Carrier, bytes: usize, pace: Pace) -> Result<Samples> {
     let time = Duration::from_millis(pace.round_ms);
-    match carrier {
-        Carrier::Memcpy => sealing::copy(bytes, time),
-        other => bail!("{other} shares nothing"),
+    if carrier == Carrier::Memcpy {
+        return sealing::copy(bytes, time);
     }
+    let Some(memory) = pool_of(carrier) else {
+        bail!("{carrier} shares nothing");
+    };
+    one_by_one(time, || {
+        // Writing is not part of it, nor is what taking and giving back memory
+        // costs: that is in the rate.
+        let buffer = written(&memory, 7, bytes)?;
+        let mut shared = None;
+        timed(|| {
+            shared = Some(buffer.share());
+            Ok(())
+        })
+    })
 }
