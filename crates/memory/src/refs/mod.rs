@@ -39,6 +39,7 @@ mod reference;
 mod scratch;
 mod source;
 mod stock;
+mod travel;
 mod usage;
 #[allow(unsafe_code, reason = "memory of peers is mapped here")]
 mod view;
@@ -51,6 +52,7 @@ pub use pass::{Audience, Extent, MAX_DESCRIPTORS, MAX_EXTENTS, Passed};
 pub use pool::Pool;
 pub use reference::Ref;
 pub use source::Source;
+pub use travel::{ByReference, ByValue, Travel};
 pub use usage::Usage;
 pub use view::View;
 

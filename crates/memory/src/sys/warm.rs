@@ -212,7 +212,8 @@ impl Warm {
     /// Puts a read-only mapping in the place of the writable one.
     fn freeze(&self) -> io::Result<()> {
         let reader = self.reader()?;
-        let flags = MapFlags::SHARED | MapFlags::POPULATE | MapFlags::FIXED;
+        // What is shared is seldom read here again: pages come when touched.
+        let flags = MapFlags::SHARED | MapFlags::FIXED;
         let here = self.map.start();
         // SAFETY: rules 1 and 2: the range is ours, and shows the same bytes
         // before and after; it is written by nobody, as `&self` gives no
