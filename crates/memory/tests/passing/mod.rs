@@ -83,13 +83,6 @@ impl Way {
         }
     }
 
-    /// The way back of the same connection.
-    pub(crate) fn back(&self, pool: &Pool) -> Self {
-        let mut back = Self::new(pool);
-        back.audience.connection = CONNECTIONS.fetch_add(2, Ordering::Relaxed);
-        back
-    }
-
     /// Passes a ref, up to where its descriptors are in the socket.
     pub(crate) fn send(&self, passed: &Ref) -> Result<Vec<Extent>, RefError> {
         let passed = passed.pass(&self.audience, &self.pool)?;
