@@ -47,7 +47,10 @@ impl Carrier {
     pub(crate) fn server(self, dir: &Path) -> Server {
         Server::builder()
             .memory(self != Self::Unix)
-            .memory_options(|options| options.runtime_dir = Some(dir.to_owned()))
+            .memory_options(|options| {
+                options.runtime_dir = Some(dir.to_owned());
+                options.references.enabled = self == Self::Refs;
+            })
     }
 
     /// A channel to the tier of this name.
@@ -62,7 +65,10 @@ impl Carrier {
         };
         Endpoint::from_shared(self.address(dir, name))?
             .carrier(policy)
-            .memory_options(|options| options.runtime_dir = Some(dir.to_owned()))
+            .memory_options(|options| {
+                options.runtime_dir = Some(dir.to_owned());
+                options.references.enabled = self == Self::Refs;
+            })
             .connect()
             .await
     }

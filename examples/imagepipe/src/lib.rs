@@ -16,7 +16,6 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod blob;
 mod carrier;
 mod client;
 mod compare;
@@ -30,7 +29,6 @@ mod process;
 pub mod tier;
 pub mod work;
 
-pub use self::blob::Blob;
 pub use self::carrier::Carrier;
 pub use self::client::Client;
 pub use self::compare::{Plan, Progress, run};

@@ -14,7 +14,9 @@ pub enum Placement {
     /// Each where the scheduler puts it
     Free,
     /// On two cores, in turn along a request's way, so that each hop changes cores
-    Turns,
+    Alternate,
+    /// On two cores: client, firewall and load balancer on one, the rest on the other
+    Halves,
     /// All on one core
     One,
 }
@@ -40,8 +42,9 @@ impl Placement {
         let cores = Cores::choose()?;
         Ok(match self {
             Self::Free => None,
-            Self::Turns if hops % 2 == 1 => Some(cores.server),
-            Self::Turns | Self::One => Some(cores.client),
+            Self::Alternate if hops % 2 == 1 => Some(cores.server),
+            Self::Halves if hops > 2 => Some(cores.server),
+            Self::Alternate | Self::Halves | Self::One => Some(cores.client),
         })
     }
 
@@ -49,7 +52,8 @@ impl Placement {
     pub fn title(self) -> &'static str {
         match self {
             Self::Free => "each wherever the scheduler puts it",
-            Self::Turns => "on two cores, each hop from one to the other",
+            Self::Alternate => "on two cores, each hop from one to the other",
+            Self::Halves => "client, firewall and load balancer on one core, the rest on another",
             Self::One => "all on one core",
         }
     }

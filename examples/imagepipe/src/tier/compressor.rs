@@ -1,7 +1,8 @@
+use nowire_grpc::ref_status;
 use tonic::{Request, Response, Status};
 
 use super::MESSAGE_LIMIT_BYTES;
-use super::status::{missing_image, unfinished, unreadable};
+use super::status::{missing_image, unfinished};
 use crate::proto::compressor_server::{Compressor, CompressorServer};
 use crate::proto::{Compression, Image};
 use crate::work;
@@ -25,7 +26,7 @@ impl Compressor for CompressorTier {
         let to = to.ok_or_else(|| Status::invalid_argument("compress to which quality?"))?;
         // On a thread of its own, so that others are answered meanwhile.
         let done = tokio::task::spawn_blocking(move || {
-            let view = image.open().map_err(unreadable)?;
+            let view = image.open().map_err(|error| ref_status(&error))?;
             Ok::<_, Status>(work::compress(&view, to.quality)?)
         });
         let done = done.await.map_err(|error| unfinished(&error))??;

@@ -1,9 +1,8 @@
-use nowire_grpc::Channel;
+use nowire_grpc::{Blob, Channel, ref_status};
 use tonic::{Request, Response, Status};
 
 use super::MESSAGE_LIMIT_BYTES;
-use super::status::{missing_image, said_by, unreadable};
-use crate::blob::Blob;
+use super::status::{missing_image, said_by};
 use crate::proto::compressor_client::CompressorClient;
 use crate::proto::images_server::{Images, ImagesServer};
 use crate::proto::transcoder_client::TranscoderClient;
@@ -57,7 +56,7 @@ impl Images for ImageService {
         let answer = match work {
             job::Work::Return(_) => answer::Answer::Image(image),
             job::Work::Digest(_) => {
-                let view = image.open().map_err(unreadable)?;
+                let view = image.open().map_err(|error| ref_status(&error))?;
                 answer::Answer::Digest(work::digest(&view))
             }
             job::Work::Transcode(to) => {

@@ -32,7 +32,3 @@ pub(super) fn missing_image() -> Status {
 pub(super) fn unfinished(error: &JoinError) -> Status {
     Status::internal(format!("the work was not finished: {error}"))
 }
-
-pub(super) fn unreadable(error: impl std::fmt::Display) -> Status {
-    Status::internal(format!("the image cannot be read: {error}"))
-}

@@ -1,7 +1,8 @@
+use nowire_grpc::ref_status;
 use tonic::{Request, Response, Status};
 
 use super::MESSAGE_LIMIT_BYTES;
-use super::status::{missing_image, unfinished, unreadable};
+use super::status::{missing_image, unfinished};
 use crate::photo::Format;
 use crate::proto::transcoder_server::{Transcoder, TranscoderServer};
 use crate::proto::{self, Image, Transcoding};
@@ -34,7 +35,7 @@ impl Transcoder for TranscoderTier {
         let side = (to.longest_side != 0).then_some(to.longest_side);
         // On a thread of its own, so that others are answered meanwhile.
         let done = tokio::task::spawn_blocking(move || {
-            let view = image.open().map_err(unreadable)?;
+            let view = image.open().map_err(|error| ref_status(&error))?;
             Ok::<_, Status>(work::transcode(&view, format, side)?)
         });
         let done = done.await.map_err(|error| unfinished(&error))??;

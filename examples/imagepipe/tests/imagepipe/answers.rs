@@ -5,7 +5,7 @@ use nowire_imagepipe::photo::Format;
 use nowire_imagepipe::proto::answer::Answer;
 use nowire_imagepipe::proto::job::Work;
 use nowire_imagepipe::proto::{self, CompressTo, Job, TranscodeTo};
-use nowire_imagepipe::{Client, work};
+use nowire_imagepipe::{Carrier, Client, work};
 use tonic::{Code, Status};
 
 use crate::support::{CARRIERS, COMPRESS, DIGEST, RETURN, TO_JPEG, job, photo, start};
@@ -50,6 +50,28 @@ async fn every_carrier_gives_the_same_bytes() {
             let compressed = image_from(&client, jpeg, COMPRESS).await;
             let right = work::compress(jpeg, 50).unwrap();
             assert!(compressed == right, "{what}: compressed");
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_images_come_by_reference_where_they_can() {
+    let image = photo(Format::Jpeg, 64 << 10);
+    for carrier in CARRIERS {
+        let pipeline = start(carrier);
+        let client = pipeline.connect().await.unwrap();
+        for work in [RETURN, COMPRESS] {
+            match client.process(job(&image, work)).await.unwrap().answer {
+                Some(Answer::Image(image)) => {
+                    let by_reference = image.reference().is_some();
+                    assert_eq!(
+                        by_reference,
+                        carrier == Carrier::Refs,
+                        "{carrier}: {image:?}"
+                    );
+                }
+                other => panic!("no image, but {other:.80?}"),
+            }
         }
     }
 }
