@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::BorrowedFd;
-use rustix::io;
+use rustix::io::{self, Errno};
 
 use super::stock::{Ending, Stock};
 use super::{Audience, Reuse};
@@ -127,7 +127,11 @@ impl Own {
         if !handed.passed {
             warm.zero_rest();
         }
-        warm.reader()?;
+        match warm.reader() {
+            // Memory that is kept has descriptors too.
+            Err(Errno::MFILE | Errno::NFILE) if self.stock.reclaim() > 0 => warm.reader()?,
+            opened => opened?,
+        };
         handed.passed = true;
         handed.strangers |= audience.uid != warm.uid();
         if audience.wants_seal(ref_bytes) && !handed.seal_tried {

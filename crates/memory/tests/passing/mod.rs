@@ -10,9 +10,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use nowire_memory::heap::Keeping;
-use nowire_memory::refs::{Audience, Extent, Pool, PoolOptions, Ref, RefError, Reuse, Source};
+use nowire_memory::refs::{
+    Audience, Buffer, Extent, Pool, PoolOptions, Ref, RefError, Reuse, Source,
+};
 use nowire_memory::socket;
 use rustix::fs;
 use rustix::io;
@@ -83,6 +86,15 @@ impl Way {
         }
     }
 
+    /// A peer of this user that no test has a way to.
+    pub(crate) fn detached_audience() -> Audience {
+        Audience {
+            connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+            uid: own_uid(),
+            seal_from_bytes: u32::MAX,
+        }
+    }
+
     /// Passes a ref, up to where its descriptors are in the socket.
     pub(crate) fn send(&self, passed: &Ref) -> Result<Vec<Extent>, RefError> {
         let passed = passed.pass(&self.audience, &self.pool)?;
@@ -122,6 +134,31 @@ impl Way {
     pub(crate) fn carry(&self, passed: &Ref) -> Ref {
         self.open(self.parcel(passed)).expect("an honest ref")
     }
+}
+
+/// Waits until `found` finds something. (While another test starts a process, that
+/// process has this one's descriptors for a moment.)
+pub(crate) fn eventually<T>(mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it never came");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Takes back the memory of a ref of which nobody else has anything.
+pub(crate) fn take_back(shared: Ref) -> Buffer {
+    let mut shared = Some(shared);
+    eventually(|| match shared.take()?.try_into_buffer() {
+        Ok(buffer) => Some(buffer),
+        Err(refused) => {
+            shared = Some(refused);
+            None
+        }
+    })
 }
 
 /// Everything that whoever has the descriptor can read.
