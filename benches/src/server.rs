@@ -30,9 +30,9 @@ pub(crate) type Serving = Pin<Box<dyn Future<Output = Result<()>>>>;
 pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
     let (address, serving) = match args.carrier {
         Carrier::Floor => floor(&args.address)?,
-        Carrier::Unix => unix(&args.address, routes())?,
+        Carrier::Unix => unix(&args.address, Routes::new(Handlers::service()))?,
         Carrier::Tcp => tcp()?,
-        Carrier::Nowire => nowire(&args.address, args.wait, routes()).await?,
+        Carrier::Nowire => nowire(&args.address, args.wait).await?,
         Carrier::Inprocess | Carrier::Memcpy => bail!("in process, the client is the server"),
         Carrier::Trust | Carrier::Copy | Carrier::Sealed => native(args)?,
         Carrier::Iceoryx2 => bail!("iceoryx2 is in another program"),
@@ -66,15 +66,10 @@ fn floor(path: &str) -> Result<(String, Serving)> {
     Ok((path.into(), Box::pin(serving)))
 }
 
-fn routes() -> Routes {
-    Routes::new(Handlers::service())
-}
-
-/// Serves through shared memory; returns where and what serves.
-pub(crate) async fn nowire(address: &str, wait: Wait, routes: Routes) -> Result<(String, Serving)> {
+async fn nowire(address: &str, wait: Wait) -> Result<(String, Serving)> {
     let bound = nowire_grpc::Server::builder()
         .wait(policy(wait))
-        .add_routes(routes)
+        .add_service(Handlers::service())
         .bind(address)
         .await?;
     let serving = async { Ok(bound.serve().await?) };

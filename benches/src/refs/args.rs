@@ -36,6 +36,9 @@ pub(crate) struct RefsArgs {
     /// How both sides of a connection over shared memory wait
     #[arg(long, value_enum, default_value_t = Wait::Adaptive)]
     pub(crate) wait: Wait,
+    /// From how many bytes on data goes by reference, if not from Nowire's default
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) refer_from: Option<usize>,
 }
 
 impl RefsArgs {
@@ -81,6 +84,9 @@ pub(crate) struct TierArgs {
     /// Where a service listens.
     #[arg(long, default_value = "")]
     pub(crate) address: String,
+    /// From how many bytes on data goes by reference.
+    #[arg(long)]
+    pub(crate) refer_from: Option<usize>,
     /// Who is called from here; several take turns.
     #[arg(long)]
     pub(crate) next: Vec<String>,

@@ -3,48 +3,49 @@
 use anyhow::{Result, bail};
 use nowire_bench_harness::cell::Carrier;
 use nowire_bench_harness::mark::sum;
-use nowire_memory::refs::{Buffer, Pool, PoolOptions, Reuse};
+use nowire_grpc::Blob;
+use nowire_memory::refs::{Buffer, PAGE_BYTES, Pool, PoolOptions, Reuse};
 
-use super::relay::stubs::Blob;
-
-pub(crate) const PAGE_BYTES: usize = 4 << 10;
+/// What stands for the bytes in a message.
+const TOKEN_BYTES: usize = 24;
 
 /// Makes the data of one call after the other.
 #[derive(Clone, Debug)]
 pub(crate) enum Maker {
     /// In memory of the process alone.
     Bytes,
+    /// In memory that others can be let read.
+    Pooled(Pool),
 }
 
 impl Maker {
     pub(crate) fn of(carrier: Carrier) -> Result<Self> {
         match carrier {
             Carrier::Unix | Carrier::Nowire => Ok(Self::Bytes),
+            Carrier::Refs | Carrier::Fresh => Ok(Self::Pooled(pool_of(carrier))),
             other => bail!("there is no data for {other}"),
         }
     }
 
     /// Data full of this byte, written anew.
     pub(crate) fn make(&self, filling: u8, bytes: usize) -> Result<Blob> {
-        match self {
-            Self::Bytes => Ok(Blob {
-                data: vec![filling; bytes].into(),
-            }),
-        }
+        Ok(match self {
+            Self::Bytes => vec![filling; bytes].into(),
+            Self::Pooled(pool) => written(pool, filling, bytes)?.share().into(),
+        })
     }
 }
 
-/// The pool that data of this carrier is made in, if it is made in one.
-pub(crate) fn pool_of(carrier: Carrier) -> Option<Pool> {
+/// A pool for data of this carrier.
+pub(crate) fn pool_of(carrier: Carrier) -> Pool {
     let reuse = match carrier {
-        Carrier::Refs => Reuse::default(),
         Carrier::Fresh => Reuse::Never,
-        _ => return None,
+        _ => Reuse::default(),
     };
-    Some(Pool::new(PoolOptions {
+    Pool::new(PoolOptions {
         reuse,
         ..PoolOptions::default()
-    }))
+    })
 }
 
 /// Memory of a pool full of this byte.
@@ -60,12 +61,15 @@ pub(crate) fn written(pool: &Pool, filling: u8, bytes: usize) -> Result<Buffer> 
 
 /// Bytes that a service has to do with to pass this on once.
 pub(crate) fn carried_bytes(data: &Blob) -> usize {
-    data.data.len()
+    match data.reference() {
+        Some(_) => TOKEN_BYTES,
+        None => data.len(),
+    }
 }
 
 /// Reads every byte.
 pub(crate) fn read(data: &Blob) -> Result<u64> {
-    Ok(sum(&data.data))
+    Ok(sum(&data.open()?))
 }
 
 /// Fills so much of the pages, then reads every byte.
@@ -73,14 +77,24 @@ pub(crate) fn change(data: Blob, percent: u32, filling: u8) -> Result<u64> {
     if percent == 0 {
         return read(&data);
     }
-    let mut bytes = match data.data.try_into_mut() {
-        Ok(bytes) => bytes,
-        // Somebody else still looks at it.
-        Err(shared) => shared.as_ref().into(),
+    let end = changed_bytes(data.len(), percent);
+    let Some(reference) = data.reference() else {
+        let bytes = data.to_bytes()?;
+        drop(data);
+        let mut bytes = match bytes.try_into_mut() {
+            Ok(bytes) => bytes,
+            // Somebody else still looks at it.
+            Err(shared) => shared.as_ref().into(),
+        };
+        bytes[..end].fill(filling);
+        return Ok(sum(&bytes));
     };
-    let end = changed_bytes(bytes.len(), percent);
-    bytes[..end].fill(filling);
-    Ok(sum(&bytes))
+    let mut edit = reference.edit(Pool::process())?;
+    let page = [filling; PAGE_BYTES];
+    for at in (0..end).step_by(PAGE_BYTES) {
+        edit.write(at, &page[..PAGE_BYTES.min(end - at)])?;
+    }
+    Ok(sum(&edit.map()?))
 }
 
 /// How many of the bytes are in so much of the pages.
@@ -97,10 +111,12 @@ mod tests {
     #[test]
     fn a_part_of_the_pages_is_changed() -> Result<()> {
         for (percent, pages) in [(0, 0), (25, 2), (50, 4), (100, 8)] {
-            let data = Maker::Bytes.make(3, 8 * PAGE_BYTES)?;
             let wanted = sum_of_equal(9, pages * PAGE_BYTES)
                 .wrapping_add(sum_of_equal(3, (8 - pages) * PAGE_BYTES));
-            assert_eq!(change(data, percent, 9)?, wanted, "{percent} %");
+            for carrier in [Carrier::Unix, Carrier::Refs, Carrier::Fresh] {
+                let data = Maker::of(carrier)?.make(3, 8 * PAGE_BYTES)?;
+                assert_eq!(change(data, percent, 9)?, wanted, "{percent} % {carrier}");
+            }
         }
         Ok(())
     }

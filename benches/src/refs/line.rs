@@ -22,6 +22,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) cores: Cores,
     pub(crate) place: Place,
     pub(crate) wait: Wait,
+    pub(crate) refer_from: Option<usize>,
     /// Where sockets are made.
     pub(crate) dir: &'a Path,
 }
@@ -86,6 +87,9 @@ impl Setting<'_> {
             .args(["--core", &core.to_string()])
             .args(["--address", address])
             .env("NOWIRE_RUNTIME_DIR", self.dir);
+        if let Some(bytes) = self.refer_from {
+            command.args(["--refer-from", &bytes.to_string()]);
+        }
         for next in next {
             command.args(["--next", next]);
         }

@@ -138,5 +138,10 @@ fn changed() -> Vec<Group> {
 }
 
 fn carriers() -> Vec<Carrier> {
-    vec![Carrier::Unix, Carrier::Nowire]
+    vec![
+        Carrier::Unix,
+        Carrier::Nowire,
+        Carrier::Refs,
+        Carrier::Fresh,
+    ]
 }

@@ -28,6 +28,7 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
         cores,
         place: args.place,
         wait: args.wait,
+        refer_from: args.refer_from,
         dir: dir.path(),
     };
     show(&header(args, &setting))?;

@@ -13,7 +13,7 @@ use nowire_bench_harness::process::Usage;
 use nowire_bench_harness::samples::{Pool as Rounds, Samples};
 use nowire_bench_harness::timing::{one_by_one, timed};
 use nowire_memory::heap::Keeping;
-use nowire_memory::refs::{Audience, Passed, Pool, Ref, Source};
+use nowire_memory::refs::{Audience, Passed, Ref, Source};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::io::pwrite;
 use rustix::process::getuid;
@@ -130,7 +130,7 @@ pub(crate) fn steps(args: &RefsArgs, bytes: usize, pace: Pace) -> Result<Vec<Row
 
 /// Takes memory from a pool and gives it back, which is not part of it.
 fn take(carrier: Carrier, bytes: usize, time: Duration) -> Result<Samples> {
-    let pool = memory(carrier)?;
+    let pool = pool_of(carrier);
     one_by_one(time, || {
         let mut buffer = None;
         timed(|| {
@@ -141,7 +141,7 @@ fn take(carrier: Carrier, bytes: usize, time: Duration) -> Result<Samples> {
 }
 
 fn pass(seal_from_bytes: u32, bytes: usize, time: Duration) -> Result<Samples> {
-    let pool = memory(Carrier::Fresh)?;
+    let pool = pool_of(Carrier::Fresh);
     let audience = audience(seal_from_bytes);
     one_by_one(time, || {
         let shared = written(&pool, 7, bytes)?.share();
@@ -178,7 +178,7 @@ fn verify(bytes: usize, time: Duration) -> Result<Samples> {
 }
 
 fn read(seal_from_bytes: u32, keeping: Keeping, bytes: usize, time: Duration) -> Result<Samples> {
-    let pool = memory(Carrier::Fresh)?;
+    let pool = pool_of(Carrier::Fresh);
     let audience = audience(seal_from_bytes);
     // A second connection: what is known of the first does not count here.
     let uid = getuid().as_raw();
@@ -212,10 +212,6 @@ fn duplicates(passed: &Passed) -> Result<Vec<Option<OwnedFd>>> {
         Ok(Some(duplicate.context("duplicating a descriptor")?))
     };
     passed.descriptors().map(duplicate).collect()
-}
-
-fn memory(carrier: Carrier) -> Result<Pool> {
-    pool_of(carrier).with_context(|| format!("{carrier} has no pool"))
 }
 
 fn audience(seal_from_bytes: u32) -> Audience {

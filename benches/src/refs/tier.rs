@@ -10,6 +10,7 @@ use nowire_bench_harness::cell::Carrier;
 use nowire_bench_harness::machine;
 use nowire_bench_harness::process::{Usage, raise_descriptor_limit};
 use nowire_bench_harness::worker::{Role, answer, listen};
+use nowire_grpc::{CarrierPolicy, RefOptions};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tonic::service::Routes;
@@ -19,7 +20,7 @@ use super::argument::Maker;
 use super::floor;
 use super::orders::{Answer, Order, Spent, Task, Work};
 use super::relay::{Change, Handlers, Pass, RelayClient, RelayServer, Seen};
-use crate::dial::{Channel, Dial, Nowire, Tonic, policy};
+use crate::dial::{Channel, Dial, Tonic, policy};
 use crate::measure::race;
 use crate::server::{self, Serving};
 
@@ -38,13 +39,9 @@ pub(crate) fn main(args: &TierArgs) -> Result<()> {
     let result = runtime.block_on(async {
         match args.carrier {
             Carrier::Floor => bottom(args).await,
-            Carrier::Unix => {
-                let dial = |address| Tonic { address };
-                take_part(args, dial).await
-            }
+            Carrier::Unix => take_part(args, |address| Tonic { address }).await,
             Carrier::Nowire | Carrier::Refs | Carrier::Fresh => {
-                let wait = policy(args.wait);
-                take_part(args, |address| Nowire { address, wait }).await
+                take_part(args, |address| Memory { address, args }).await
             }
             other => bail!("nothing is passed on over {other}"),
         }
@@ -77,11 +74,53 @@ where
             let routes = Routes::new(RelayServer::new(handlers));
             let served = match args.carrier {
                 Carrier::Unix => server::unix(&args.address, routes)?,
-                _ => server::nowire(&args.address, args.wait, routes).await?,
+                _ => serve_memory(args, routes).await?,
             };
             serve(served, seen).await
         }
     }
+}
+
+/// Shared memory, with references or without.
+struct Memory<'a> {
+    address: String,
+    args: &'a TierArgs,
+}
+
+impl Dial for Memory<'_> {
+    type Channel = nowire_grpc::Channel;
+
+    async fn dial(&self) -> Result<nowire_grpc::Channel> {
+        nowire_grpc::Endpoint::from_shared(self.address.clone())?
+            .carrier(CarrierPolicy::Require)
+            .wait(policy(self.args.wait))
+            .memory_options(|options| options.references = references(self.args))
+            .connect()
+            .await
+            .with_context(|| format!("connecting to {}", self.address))
+    }
+}
+
+async fn serve_memory(args: &TierArgs, routes: Routes) -> Result<(String, Serving)> {
+    let bound = nowire_grpc::Server::builder()
+        .wait(policy(args.wait))
+        .memory_options(|options| options.references = references(args))
+        .add_routes(routes)
+        .bind(&args.address)
+        .await?;
+    let serving = async { Ok(bound.serve().await?) };
+    Ok((args.address.clone(), Box::pin(serving)))
+}
+
+fn references(args: &TierArgs) -> RefOptions {
+    let mut options = RefOptions {
+        enabled: matches!(args.carrier, Carrier::Refs | Carrier::Fresh),
+        ..RefOptions::default()
+    };
+    if let Some(bytes) = args.refer_from {
+        options.reference_from_bytes = bytes;
+    }
+    options
 }
 
 async fn call(channel: impl Channel, maker: Maker) -> Result<()> {
