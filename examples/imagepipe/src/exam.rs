@@ -104,14 +104,9 @@ impl Exam {
         match (&self.question(call)?.right, &answer.answer) {
             (Right::Image(right), Some(Kind::Image(image))) => {
                 let image = image.open().context("the answer cannot be read")?;
-                let place = right.iter().zip(image.iter()).position(|(a, b)| a != b);
-                ensure!(
-                    **right == *image,
-                    "the answer has {} bytes, the right one {}; they differ from byte {} on",
-                    image.len(),
-                    right.len(),
-                    place.unwrap_or(right.len().min(image.len())),
-                );
+                if **right != *image {
+                    bail!("{}", difference(&image, right));
+                }
             }
             (Right::Digest(right), Some(Kind::Digest(digest))) => {
                 ensure!(right == digest, "the digest is {digest:x}, not {right:x}");
@@ -137,5 +132,44 @@ impl Exam {
     fn question(&self, call: usize) -> Result<&Question> {
         let questions = self.questions.len().max(1);
         self.questions.get(call % questions).context("no question")
+    }
+}
+
+fn difference(image: &[u8], right: &[u8]) -> String {
+    let same = image.iter().zip(right).take_while(|(a, b)| a == b).count();
+    format!(
+        "the answer has {} bytes, the right one {}; they differ from byte {same} on",
+        image.len(),
+        right.len(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(image: Vec<u8>) -> Answer {
+        Answer {
+            answer: Some(Kind::Image(image.into())),
+        }
+    }
+
+    #[test]
+    fn an_answer_that_differs_by_a_byte_is_not_right() -> Result<()> {
+        let photos = Photos::new(4 << 10, 1)?;
+        let right = photos.jpeg.bytes().to_vec();
+        let exam = Exam::new(Mode::Routing, &photos)?;
+        exam.check(0, &answer(right.clone()))?;
+        for place in [0, 1000, right.len() - 1] {
+            let mut wrong = right.clone();
+            wrong[place] ^= 1;
+            let told = exam.check(0, &answer(wrong)).unwrap_err().to_string();
+            assert!(told.contains(&format!("from byte {place} on")), "{told}");
+        }
+        let short = answer(right[..right.len() - 1].to_vec());
+        assert!(exam.check(0, &short).is_err());
+        let digest = Some(Kind::Digest(work::digest(&right)));
+        assert!(exam.check(0, &Answer { answer: digest }).is_err());
+        Ok(())
     }
 }
