@@ -5,8 +5,19 @@ mod passing;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nowire_memory::refs::{PAGE_BYTES, PoolError, Ref, RefError};
+use nowire_memory::refs::{Buffer, Edit, PAGE_BYTES, Pool, PoolError, Ref, RefError, View};
 use passing::{pattern, pool};
+
+#[test]
+fn refs_go_from_thread_to_thread() {
+    fn anywhere<T: Send + Sync + 'static>() {}
+    anywhere::<Pool>();
+    anywhere::<Buffer>();
+    anywhere::<Ref>();
+    anywhere::<View>();
+    anywhere::<Edit>();
+    assert_eq!(size_of::<Ref>(), size_of::<usize>());
+}
 
 fn bytes_of(shared: &Ref) -> Vec<u8> {
     shared.map().expect("a view").to_vec()

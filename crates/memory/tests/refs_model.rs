@@ -240,7 +240,7 @@ fn play(pool: Pool, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn refs_show_what_plain_bytes_would(steps in prop::collection::vec(step(), 1..40)) {

@@ -2,6 +2,7 @@
 
 mod passing;
 
+use std::ffi::CStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
@@ -383,6 +384,51 @@ fn a_forked_child_has_no_mapping_of_a_ref() {
         // The base, sealed; the new page; the three pieces; the peer's.
         assert!(found >= 6, "{found}");
     });
+}
+
+/// Puts something else in the place of /proc, for this thread.
+fn hide_proc() -> Result<(), std::io::Error> {
+    let done = |result| match result {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    // SAFETY: takes flags only.
+    done(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    let mount = |from: Option<&CStr>, into: &CStr, flags| {
+        let from = from.map_or(std::ptr::null(), CStr::as_ptr);
+        // SAFETY: strings that end, and no options.
+        unsafe { libc::mount(from, into.as_ptr(), from, flags, std::ptr::null()) }
+    };
+    done(mount(None, c"/", libc::MS_REC | libc::MS_PRIVATE))?;
+    done(mount(Some(c"tmpfs"), c"/proc", 0))
+}
+
+#[test]
+fn without_proc_refs_work_and_their_memory_is_used_once() {
+    alone(
+        "without_proc_refs_work_and_their_memory_is_used_once",
+        || {
+            if let Err(error) = hide_proc() {
+                println!("not tried, as /proc cannot be hidden here: {error}");
+                return;
+            }
+            let pool = pool();
+            for seal_from in [u32::MAX, 0] {
+                let way = Way::with(&pool, own_uid(), Keeping::Seal, seal_from);
+                let (first, _) = shared(&pool, 1);
+                let arrived = way.carry(&first);
+                assert!(arrived.map().expect("a view").iter().all(|&b| b == 1));
+                drop(first);
+                assert_eq!(pool.usage().live_bytes, 0, "nobody can tell");
+                let (second, _) = shared(&pool, 2);
+                assert!(arrived.map().expect("a view").iter().all(|&b| b == 1));
+                let second = second.try_into_buffer().expect("it never left");
+                drop(second);
+                assert_eq!(pool.usage().kept_bytes, LEN);
+                pool.reclaim();
+            }
+        },
+    );
 }
 
 #[test]

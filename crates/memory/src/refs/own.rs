@@ -7,6 +7,7 @@ use rustix::io::{self, Errno};
 
 use super::stock::{Ending, Stock};
 use super::{Audience, Reuse};
+use crate::sys::lease::Holders;
 use crate::sys::warm::Warm;
 
 /// Connections of which is remembered that they have a segment. What is forgotten
@@ -181,7 +182,7 @@ impl Own {
             return false;
         }
         warm.close_reader();
-        if !warm.is_alone() {
+        if warm.other_holders() != Holders::None {
             return false;
         }
         *handed = Handed::default();

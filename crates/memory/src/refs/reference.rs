@@ -101,7 +101,8 @@ impl Ref {
     /// the changes.
     ///
     /// # Errors
-    /// None yet: memory is asked for when something is written.
+    /// None here: memory is asked for, and the bytes of a peer are looked at, when
+    /// something is written or read.
     pub fn edit(&self, pool: &Pool) -> Result<Edit, RefError> {
         Ok(Edit::of(self.clone(), pool))
     }

@@ -5,7 +5,7 @@ use std::collections::TryReserveError;
 use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
 
-/// Buffers of the same size kept, at most.
+/// Buffers of the same size kept, at most; 32 MiB of all sizes together.
 const KEPT_PER_CLASS: usize = 4;
 
 /// The smallest buffer that is kept; below, the allocator is good enough.

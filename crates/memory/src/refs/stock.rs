@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::own::Own;
 use super::{PoolError, PoolOptions, Reuse, Usage, class};
 use crate::segment::SegmentError;
+use crate::sys::lease::Holders;
 use crate::sys::warm::{Unmapped, Warm};
 
 /// What the segments are called in `/proc/<pid>/maps`.
@@ -92,10 +93,10 @@ impl Candidate {
         }
     }
 
-    fn is_alone(&self) -> bool {
+    fn other_holders(&self) -> Holders {
         match self {
-            Self::Reusable(warm) => warm.is_alone(),
-            Self::Spent(unmapped) => unmapped.is_alone(),
+            Self::Reusable(warm) => warm.other_holders(),
+            Self::Spent(unmapped) => unmapped.other_holders(),
         }
     }
 }
@@ -261,13 +262,13 @@ impl Stock {
         // A system call for each: not under the lock.
         let tried: Vec<_> = candidates
             .into_iter()
-            .map(|segment| (segment.is_alone(), segment))
+            .map(|segment| (segment.other_holders(), segment))
             .collect();
         let mut gone = Vec::new();
         let mut given_back = 0;
         let mut state = self.lock();
-        for (is_alone, segment) in tried {
-            if !is_alone {
+        for (holders, segment) in tried {
+            if holders == Holders::Some {
                 state.enqueue(segment);
                 continue;
             }
@@ -275,12 +276,14 @@ impl Stock {
             state.waiting_bytes -= size;
             state.waiting_segments -= 1;
             match segment {
-                Candidate::Reusable(warm) => {
+                Candidate::Reusable(warm) if holders == Holders::None => {
                     let evicted = state.keep(warm, &self.options);
                     given_back += evicted.iter().map(Warm::size_bytes).sum::<usize>();
                     gone.extend(evicted.into_iter().map(Candidate::Reusable));
                 }
-                spent @ Candidate::Spent(_) => {
+                // Also what the kernel will not tell about any more: it would count
+                // for ever.
+                spent => {
                     state.uncount(size);
                     given_back += size;
                     gone.push(spent);

@@ -8,11 +8,22 @@ use rustix::io::{self, Errno};
 
 const F_SETSIG: libc::c_int = 10;
 
-/// Makes `file` fit for [`is_alone`]. To be called once for each open file.
+/// Makes `file` fit for [`other_holders`]. To be called once for each open file.
 pub(crate) fn prepare(file: BorrowedFd<'_>) -> io::Result<()> {
     // A lease that somebody else's open breaks raises SIGIO, which would end the
     // process; this signal is ignored by default.
     number(file, F_SETSIG, libc::SIGURG)
+}
+
+/// What the kernel says about who has a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holders {
+    /// Nobody else.
+    None,
+    /// Somebody else.
+    Some,
+    /// The kernel will not tell.
+    Unknown,
 }
 
 /// Whether `file`, opened for reading and writing, is the only open file of its
@@ -21,10 +32,16 @@ pub(crate) fn prepare(file: BorrowedFd<'_>) -> io::Result<()> {
 /// `file` itself do not count.)
 ///
 /// A write lease is what the kernel grants exactly then. It is given back at once.
-/// What the kernel will not tell counts as no.
-pub(crate) fn is_alone(file: BorrowedFd<'_>) -> bool {
-    let granted = number(file, libc::F_SETLEASE, libc::F_WRLCK);
-    granted.is_ok() && number(file, libc::F_SETLEASE, libc::F_UNLCK).is_ok()
+pub(crate) fn other_holders(file: BorrowedFd<'_>) -> Holders {
+    match number(file, libc::F_SETLEASE, libc::F_WRLCK) {
+        Ok(()) => {}
+        Err(Errno::AGAIN | Errno::BUSY) => return Holders::Some,
+        Err(_) => return Holders::Unknown,
+    }
+    match number(file, libc::F_SETLEASE, libc::F_UNLCK) {
+        Ok(()) => Holders::None,
+        Err(_) => Holders::Unknown,
+    }
 }
 
 fn number(file: BorrowedFd<'_>, command: libc::c_int, argument: libc::c_int) -> io::Result<()> {

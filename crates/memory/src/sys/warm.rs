@@ -23,7 +23,7 @@ use rustix::fs::{self, Mode, OFlags, SealFlags};
 use rustix::io::{self, Errno};
 use rustix::mm::{self, MapFlags, ProtFlags};
 
-use super::lease;
+use super::lease::{self, Holders};
 use crate::segment::{self, SEALABLE, SegmentError};
 
 /// A memory file mapped for reading and writing, which can be handed out for
@@ -67,8 +67,10 @@ impl Warm {
         // writing, so the kernel would never find it to be the only one.
         let (file, provable) = match reopen(made.as_fd(), OFlags::RDWR) {
             Ok(file) => {
-                let prepared = lease::prepare(file.as_fd()).is_ok();
-                (file, prepared)
+                // Nobody has it yet, so this tells whether the kernel will.
+                let provable = lease::prepare(file.as_fd()).is_ok()
+                    && lease::other_holders(file.as_fd()) == Holders::None;
+                (file, provable)
             }
             Err(lacking @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
                 return Err(segment::os_error("open", bytes)(lacking));
@@ -102,7 +104,7 @@ impl Warm {
         self.uid
     }
 
-    /// See [`Unmapped::is_alone`].
+    /// Whether the kernel can tell who has the file.
     pub(crate) fn is_provable(&self) -> bool {
         self.provable
     }
@@ -231,10 +233,13 @@ impl Warm {
         replaced.map(drop)
     }
 
-    /// Whether nobody else has the file; see [`lease::is_alone`]. Always no while
-    /// a [`reader`](Self::reader) is open.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.provable && lease::is_alone(self.file.as_fd())
+    /// Who else has the file, a [`reader`](Self::reader) that is open included.
+    pub(crate) fn other_holders(&self) -> Holders {
+        if self.provable {
+            lease::other_holders(self.file.as_fd())
+        } else {
+            Holders::Unknown
+        }
     }
 
     /// Unmaps the memory and keeps the file.
@@ -259,9 +264,9 @@ impl Unmapped {
         self.bytes
     }
 
-    /// Whether nobody else has the file; see [`lease::is_alone`].
-    pub(crate) fn is_alone(&self) -> bool {
-        lease::is_alone(self.file.as_fd())
+    /// Who else has the file.
+    pub(crate) fn other_holders(&self) -> Holders {
+        lease::other_holders(self.file.as_fd())
     }
 }
 
