@@ -158,7 +158,9 @@ impl Sender {
             };
             let batch = shared.batch(&sending.references, credit);
             let all = batch == sending.references.len();
-            if !all && sending.head.is_none() {
+            let is_spent = credit == batch * REFERENCE_BYTES as usize;
+            let parted = !all || (batch > 0 && is_spent && !sending.data.is_empty());
+            if parted && sending.head.is_none() {
                 // What has to wait for more room or credit waits with the data.
                 match self.send_references(&mut sending.references, batch, cx) {
                     Poll::Ready(Ok(())) => continue,
