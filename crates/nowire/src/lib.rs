@@ -149,5 +149,11 @@ pub mod macro_support {
 
     pub use nowire_memory::heap::Taken;
 
-    pub use crate::native::{Bound, Call, Exchange, Method, Pending, Runs, Service, Task};
+    pub use nowire_memory::refs::Travel;
+
+    pub use crate::native::{
+        Arguments, Attach, Attached, Attaching, Bound, Call, Carried, Exchange, Item, Method,
+        NoReference, Pending, RefIndex, Replied, Requested, Rooted, Runs, Service, Task, Way, With,
+        put,
+    };
 }

@@ -1,6 +1,6 @@
 //! The clients: what calls a service in another process.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Ident, Type, parse_quote};
@@ -241,7 +241,7 @@ fn opened(method: &Method, how: TokenStream, number: u16) -> TokenStream {
     let requests = types::requests(method).unwrap_or_else(unit);
     let replies = types::replies(method).unwrap_or_else(unit);
     let given = [&requests, &replies, &reply, &error].map(types::given);
-    let (types, arguments) = (types::arguments(method), lent(method));
+    let (types, arguments) = lent(method);
     quote!(self.bound.#how::<#types, #(#given),*>(#number, #arguments))
 }
 
@@ -249,7 +249,7 @@ fn opened(method: &Method, how: TokenStream, number: u16) -> TokenStream {
 fn made(method: &Method, how: TokenStream, number: u16) -> TokenStream {
     let reply = types::given(&types::reply(&method.returns));
     let error = types::given(&types::error(&method.returns));
-    let (types, arguments) = (types::arguments(method), lent(method));
+    let (types, arguments) = lent(method);
     quote!(self.bound.#how::<#types, #reply, #error>(#number, #arguments))
 }
 
@@ -273,23 +273,42 @@ fn params(method: &Method, lifetime: Option<TokenStream>) -> Vec<TokenStream> {
                     let ty = types::received(ty);
                     quote!(#name: #ty)
                 }
+                ParamKind::Carried(ty) => quote!(#name: #ty),
                 _ => TokenStream::new(),
             }
         })
         .collect()
 }
 
-/// The tuple of the arguments.
-fn lent(method: &Method) -> TokenStream {
+/// The tuple of the arguments: its type, and itself.
+fn lent(method: &Method) -> (TokenStream, TokenStream) {
+    let types = types::arguments(method);
+    let carries = method.has(ParamKind::is_carried);
+    // No parameter can have this name.
+    let attaching = Ident::new("attaching", Span::mixed_site());
     let arguments = method.arguments().map(|param| {
         let name = &param.name;
         match &param.kind {
             ParamKind::Value(_) => name.to_token_stream(),
+            ParamKind::Carried(ty) => {
+                quote!(::nowire::macro_support::put::<#ty>(#name, &mut #attaching))
+            }
             ParamKind::Kept(_) => quote!(#name.give()),
             _ => quote!(#name.lend()),
         }
     });
-    quote!((#(#arguments,)*))
+    let arguments = quote!((#(#arguments,)*));
+    if !carries {
+        return (types, arguments);
+    }
+    (
+        quote!(::nowire::macro_support::With<#types>),
+        quote!({
+            let mut #attaching = ::nowire::macro_support::Attaching::new();
+            let arguments = #arguments;
+            ::nowire::macro_support::With(arguments, #attaching)
+        }),
+    )
 }
 
 fn answer(returns: &Returns) -> TokenStream {
@@ -304,7 +323,11 @@ fn answer(returns: &Returns) -> TokenStream {
         return quote!(::core::result::Result<(), #error>);
     }
     let reply = types::reply(returns);
-    let reply = quote_spanned!(reply.span()=> ::nowire::Reply<#reply>);
+    let reply = if types::is_carried(&reply) {
+        quote!(#reply)
+    } else {
+        quote_spanned!(reply.span()=> ::nowire::Reply<#reply>)
+    };
     quote!(::core::result::Result<#reply, #error>)
 }
 

@@ -30,6 +30,7 @@ fn of_method(method: &Method) -> Vec<TokenStream> {
     }
     if !method.has(ParamKind::is_scope)
         && let Returns::Value(ty) | Returns::Result { ok: Some(ty), .. } = &method.returns
+        && !types::is_carried(ty)
     {
         guards.push(no_pointers(
             ty,

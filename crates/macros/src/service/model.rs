@@ -51,6 +51,8 @@ pub(crate) enum ParamKind {
     Kept(Type),
     /// `T`: a plain value.
     Value(Type),
+    /// `Ref` or `Blob`: goes ahead of the call, which only names it.
+    Carried(Type),
     /// `&mut Replies<T>`, or `&mut AsyncReplies<T>`: a stream of replies.
     Replies(Type, Waits),
     /// `Requests<T>`, or `AsyncRequests<T>`: a stream of requests.
@@ -88,11 +90,18 @@ pub(crate) enum Returns {
 impl ParamKind {
     /// Whether the caller passes it in the call's frame.
     pub(crate) fn is_argument(&self) -> bool {
-        matches!(self, Self::Shared(_) | Self::Kept(_) | Self::Value(_))
+        matches!(
+            self,
+            Self::Shared(_) | Self::Kept(_) | Self::Value(_) | Self::Carried(_)
+        )
     }
 
     pub(crate) fn is_context(&self) -> bool {
         matches!(self, Self::Context)
+    }
+
+    pub(crate) fn is_carried(&self) -> bool {
+        matches!(self, Self::Carried(_))
     }
 
     pub(crate) fn is_scope(&self) -> bool {

@@ -155,6 +155,20 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
         ParamKind::Shared(_) => (quote!(), quote!(#bound)),
         // The error of a type that is not `Copy` points at the type.
         ParamKind::Value(ty) => (quote!(), quote_spanned!(ty.span()=> by_value(#bound))),
+        ParamKind::Carried(ty) => {
+            let carried = Ident::new(&format!("nowire_carried_{at}"), Span::mixed_site());
+            let index = Index::from(at);
+            (
+                quote! {
+                    let ::core::option::Option::Some(#carried) =
+                        call.attached::<#ty>(args.get().#index)
+                    else {
+                        return;
+                    };
+                },
+                quote!(#carried),
+            )
+        }
         ParamKind::Kept(ty) => {
             let ty = types::given(ty);
             let kept = Ident::new(&format!("nowire_kept_{at}"), Span::mixed_site());
@@ -190,10 +204,12 @@ fn prepare(param: &Param, at: usize) -> (TokenStream, TokenStream) {
 }
 
 fn reply(method: &Method) -> TokenStream {
-    let good = if method.has(ParamKind::is_scope) {
-        quote!(call.reply_in(value))
-    } else {
-        quote!(call.reply(value))
+    let good = match &method.returns {
+        Returns::Value(ty) | Returns::Result { ok: Some(ty), .. } if types::is_carried(ty) => {
+            quote!(call.reply_attached::<#ty>(value))
+        }
+        _ if method.has(ParamKind::is_scope) => quote!(call.reply_in(value)),
+        _ => quote!(call.reply(value)),
     };
     match &method.returns {
         Returns::Unit | Returns::Value(_) => quote!(#good;),

@@ -27,7 +27,7 @@ fn entry(method: &Method) -> TokenStream {
         Runs::Task => quote!(Task),
     };
     let arguments = layout(types::arguments(method));
-    let reply = layout(types::given(&types::reply(&method.returns)));
+    let reply = layout(types::rooted(&types::reply(&method.returns)));
     let error = optional(match &method.returns {
         Returns::Result { .. } => Some(types::error(&method.returns)),
         Returns::Unit | Returns::Value(_) => None,
@@ -60,7 +60,7 @@ fn layout(ty: TokenStream) -> TokenStream {
 fn optional(ty: Option<Type>) -> TokenStream {
     match ty {
         Some(ty) => {
-            let layout = layout(types::given(&ty));
+            let layout = layout(types::rooted(&ty));
             quote!(::core::option::Option::Some(#layout))
         }
         None => quote!(::core::option::Option::None),

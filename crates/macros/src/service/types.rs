@@ -42,8 +42,29 @@ pub(super) fn received(ty: &Type) -> Type {
     within(ty, "'static")
 }
 
+/// Whether it goes ahead of a message, which only names it.
+pub(super) fn is_carried(ty: &Type) -> bool {
+    let Type::Path(path) = ty else {
+        return false;
+    };
+    path.path.segments.last().is_some_and(|segment| {
+        segment.arguments.is_none() && (segment.ident == "Ref" || segment.ident == "Blob")
+    })
+}
+
+/// What of a type stands in a message's root, inside a function's body.
+pub(super) fn rooted(ty: &Type) -> TokenStream {
+    if is_carried(ty) {
+        return quote_spanned!(ty.span()=> ::nowire::macro_support::Rooted<#ty>);
+    }
+    given(ty)
+}
+
 /// [`received`], inside a function's body.
 pub(super) fn given(ty: &Type) -> TokenStream {
+    if is_carried(ty) {
+        return quote!(#ty);
+    }
     paths::at(&received(ty), &parse_quote!('static))
 }
 
@@ -55,6 +76,7 @@ pub(super) fn arguments(method: &Method) -> TokenStream {
             quote_spanned!(ty.span()=> ::nowire::macro_support::Lent<'_, #inner>)
         }
         ParamKind::Value(ty) => given(ty),
+        ParamKind::Carried(ty) => rooted(ty),
         _ => TokenStream::new(),
     });
     quote!((#(#types,)*))

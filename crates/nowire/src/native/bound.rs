@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use nowire_memory::data::{Scope, Shared};
 use nowire_memory::heap::TakeError;
+use nowire_memory::refs::Travel;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, ResetCode};
 use nowire_protocol::head::{self, Block};
 
+use super::attached::NoReference;
 use super::binding::Codes;
 use super::call::{RETURNED, with_buffers};
 use super::call_error::{CallError, Code};
@@ -22,6 +24,7 @@ use super::outgoing::Outgoing;
 use super::pending::Pending;
 use super::reply::{Release, Reply};
 use super::service::Method;
+use super::way::{Arguments, Replied, Rooted, Way};
 use crate::crash::crash_point;
 
 /// A service at the other end of a channel. The clients that
@@ -136,10 +139,27 @@ impl Bound {
 
     /// Checks what came for a call.
     #[inline]
-    pub(super) fn typed<R: Shared, E: Shared>(&self, came: Came) -> Result<Reply<R>, CallError<E>> {
+    pub(super) fn typed<R: Travel<As: Way>, E: Shared>(
+        &self,
+        mut came: Came,
+    ) -> Result<Replied<R>, CallError<E>> {
         if came.flags & Message::FAILED != 0 {
             return Err(self.typed_failure(&came));
         }
+        let mut attached = std::mem::take(&mut came.arrived.attached);
+        let reply = self.checked::<Rooted<R>, E>(came)?;
+        <R::As as Way>::reply(reply, &mut attached).map_err(|error| match error {
+            NoReference::Unusable(error) => CallError::Reference(error),
+            error @ NoReference::NotThere { .. } => CallError::Connection(
+                self.shared()
+                    .link
+                    .misbehaved(PeerMisbehaved::Data(error.to_string())),
+            ),
+        })
+    }
+
+    #[inline]
+    fn checked<R: Shared, E: Shared>(&self, came: Came) -> Result<Reply<R>, CallError<E>> {
         let link = &self.shared().link;
         let release = (came.bytes > 0).then(|| Release::new(Arc::clone(self.shared()), came.page));
         let taken = with_buffers::<R, _>(|buffers| {
@@ -191,17 +211,18 @@ impl Bound {
     /// # Errors
     /// See [`CallError`].
     #[inline]
-    pub fn call<A: Shared, R: Shared, E: Shared>(
+    pub fn call<A: Arguments, R: Travel<As: Way>, E: Shared>(
         &self,
         method: u16,
         args: A,
-    ) -> Result<Reply<R>, CallError<E>> {
+    ) -> Result<Replied<R>, CallError<E>> {
+        let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
         let ticket = self.open(&outgoing, deadline)?;
         let came = self.wait_last(ticket, deadline)?;
-        self.typed(came)
+        self.typed::<R, E>(came)
     }
 
     /// Calls, and leaves the waiting for later: many calls may be on their way at
@@ -210,14 +231,15 @@ impl Bound {
     /// # Errors
     /// See [`CallError`].
     #[inline]
-    pub fn start<'a, A: Shared + 'a, R: Shared, E: Shared>(
+    pub fn start<'a, A: Arguments + 'a, R: Travel<As: Way>, E: Shared>(
         &'a self,
         method: u16,
         args: A,
     ) -> Result<Pending<'a, R, E>, CallError<E>> {
+        let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
         let ticket = self.open(&outgoing, deadline)?;
         Ok(Pending {
             bound: self,
@@ -234,17 +256,18 @@ impl Bound {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub async fn call_async<A: Shared, R: Shared, E: Shared>(
+    pub async fn call_async<A: Arguments, R: Travel<As: Way>, E: Shared>(
         &self,
         method: u16,
         args: A,
-    ) -> Result<Reply<R>, CallError<E>> {
+    ) -> Result<Replied<R>, CallError<E>> {
+        let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code_async(method, deadline).await?;
-        let outgoing = self.outgoing(code, &args, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
         let round_trip = self.round_trip_async(&outgoing);
         let came = self.in_time(deadline, round_trip).await?;
-        self.typed(came)
+        self.typed::<R, E>(came)
     }
 
     async fn code_async<E>(
@@ -316,14 +339,18 @@ impl Bound {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn exchange<'a, A: Shared + 'a, Q: Shared, P: Shared, R: Shared, E: Shared>(
+    pub fn exchange<'a, A, Q, P, R, E>(
         &'a self,
         method: u16,
         args: A,
-    ) -> Result<Exchange<'a, Q, P, R, E>, CallError<E>> {
+    ) -> Result<Exchange<'a, Q, P, R, E>, CallError<E>>
+    where
+        A: Arguments + 'a,
+    {
+        let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
         let ticket = self.open(&outgoing, deadline)?;
         Ok(Exchange::new(self, ticket, code, deadline))
     }
@@ -335,17 +362,18 @@ impl Bound {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub async fn exchange_async<'a, A, Q: Shared, P: Shared, R: Shared, E: Shared>(
+    pub async fn exchange_async<'a, A, Q, P, R, E>(
         &'a self,
         method: u16,
         args: A,
     ) -> Result<AsyncExchange<'a, Q, P, R, E>, CallError<E>>
     where
-        A: Shared + 'a,
+        A: Arguments + 'a,
     {
+        let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code_async(method, deadline).await?;
-        let outgoing = self.outgoing(code, &args, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
         let mut waits = Waits::new(self.shared());
         let opening = self.open_async(&outgoing, &mut waits);
         let ticket = self.in_time(deadline, opening).await?;

@@ -6,17 +6,21 @@ use std::time::Instant;
 
 use nowire_memory::data::{CheckBuffers, Scope, Shared};
 use nowire_memory::heap::{RUN_HEADER_BYTES, Run, TakeError, Taken};
+use nowire_memory::refs::Travel;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
+use super::attached::{Attached, Attaching, NoReference};
 use super::call_error::Code;
 use super::context::Context;
 use super::kept::{Giver, Kept};
 use super::link::Bell;
 use super::serving::Flow;
 use super::streaming::{AsyncReplies, AsyncRequests, Replies, Requests};
-use super::value::{Root, Sent};
+use super::value::{Root, Sent, With};
+use super::way::{Attach, Carried, Rooted, Way, put};
 use crate::crash::crash_point;
+use crate::refs::Passing;
 
 thread_local! {
     static BUFFERS: RefCell<CheckBuffers> = RefCell::default();
@@ -46,10 +50,14 @@ pub struct Call {
     page: u32,
     bytes: u32,
     root: Root,
+    /// References of the caller that nobody has taken yet.
+    attached: Attached,
     flow: Option<Arc<Flow>>,
     bell: Bell,
     /// The run that the reply is built in.
     reply_run: Option<Arc<Run>>,
+    /// References that go ahead of the reply.
+    passing: Vec<Passing>,
     /// Arguments that are held beyond the call.
     giver: Option<Arc<Giver>>,
     answered: bool,
@@ -70,6 +78,7 @@ impl Call {
         cx: Context,
         message: &Message,
         root: Root,
+        attached: Attached,
         flow: Option<Arc<Flow>>,
         bell: Bell,
     ) -> Self {
@@ -79,9 +88,11 @@ impl Call {
             page: message.page,
             bytes: message.bytes,
             root,
+            attached,
             flow,
             bell,
             reply_run: None,
+            passing: Vec::new(),
             giver: None,
             answered: false,
         }
@@ -139,6 +150,26 @@ impl Call {
         link.misbehaved(PeerMisbehaved::Data(text));
     }
 
+    /// What came ahead of the arguments, and is named by them. None if it cannot
+    /// be used here; the caller has been told.
+    pub fn attached<T: Travel<As: Attach>>(&mut self, at: Rooted<T>) -> Option<Carried<T>> {
+        match <T::As as Attach>::take(at, &mut self.attached) {
+            Ok(value) => Some(value),
+            Err(NoReference::Unusable(error)) => {
+                self.answer_failed(Code::ResourceExhausted, &error.to_string());
+                None
+            }
+            Err(error @ NoReference::NotThere { .. }) => {
+                let text = error.to_string();
+                self.answer_failed(Code::InvalidArgument, &text);
+                let link = &self.cx.link.link;
+                link.ring_if_asleep();
+                link.misbehaved(PeerMisbehaved::Data(text));
+                None
+            }
+        }
+    }
+
     /// An argument that may be held beyond the call.
     pub fn kept<A: Shared, T: Shared>(
         &mut self,
@@ -184,6 +215,28 @@ impl Call {
         self.answer(0, 0, Root::of(&value), size_of::<R>(), None);
     }
 
+    /// Replies with something that goes ahead of the reply.
+    pub fn reply_attached<R: Travel<As: Attach>>(mut self, value: Carried<R>) {
+        let mut attaching = Attaching::new();
+        let root = put::<R>(value, &mut attaching);
+        if !attaching.is_empty() {
+            let passing = match self.cx.link.link.references() {
+                Some(references) => attaching
+                    .pass(references)
+                    .map_err(|error| error.to_string()),
+                None => Err("the caller takes no references".to_owned()),
+            };
+            match passing {
+                Ok(passing) => self.passing = passing,
+                Err(why) => {
+                    self.answer_failed(Code::ResourceExhausted, &why);
+                    return;
+                }
+            }
+        }
+        self.answer(0, 0, Root::of(&root), size_of::<Rooted<R>>(), None);
+    }
+
     /// Replies with a value that was built in what [`scope`](Self::scope) gave.
     pub fn reply_in<R: Shared>(mut self, value: R) {
         let run = self.reply_run.take().filter(|_| R::POINTERS);
@@ -219,26 +272,27 @@ impl Call {
     }
 
     /// The stream of replies.
-    pub fn replies<T: Shared>(&mut self) -> Replies<T> {
+    pub fn replies<T: Travel<As: Way>>(&mut self) -> Replies<T> {
         Replies::new(&self.cx, self.stream, self.flow.clone())
     }
 
     /// The stream of replies, for a task.
-    pub fn async_replies<T: Shared>(&mut self) -> AsyncReplies<T> {
+    pub fn async_replies<T: Travel<As: Way>>(&mut self) -> AsyncReplies<T> {
         AsyncReplies::new(&self.cx, self.stream, self.flow.clone())
     }
 
     /// The stream of requests.
-    pub fn requests<T: Shared>(&mut self) -> Requests<T> {
+    pub fn requests<T: Travel<As: Way>>(&mut self) -> Requests<T> {
         Requests::new(&self.cx, self.stream, self.flow.clone())
     }
 
     /// The stream of requests, for a task.
-    pub fn async_requests<T: Shared>(&mut self) -> AsyncRequests<T> {
+    pub fn async_requests<T: Travel<As: Way>>(&mut self) -> AsyncRequests<T> {
         AsyncRequests::new(&self.cx, self.stream, self.flow.clone())
     }
 
     fn answer_failed(&mut self, code: Code, text: &str) {
+        self.passing.clear();
         let limit = self.cx.link.link.root_limit_bytes();
         let mut end = text.len().min(limit);
         while !text.is_char_boundary(end) {
@@ -314,17 +368,28 @@ impl Call {
         let _ = match &root {
             Root::Inline(words) if metadata.is_none() => {
                 message.inline = *words;
-                link.send(MessageKind::Reply, &message, &Sent::Inline, self.bell)
+                if self.passing.is_empty() {
+                    link.send(MessageKind::Reply, &message, &Sent::Inline, self.bell)
+                } else {
+                    let with = With::new(std::mem::take(&mut self.passing), None);
+                    link.send(MessageKind::Reply, &message, &Sent::With(&with), self.bell)
+                }
             }
             _ => {
                 message.flags |= Message::AHEAD;
-                let sent = Sent::Ahead {
-                    root: &root.to_bytes(bytes),
-                    metadata: metadata
-                        .as_ref()
-                        .map_or(&[], |metadata| metadata.as_slice()),
-                };
-                link.send(MessageKind::Reply, &message, &sent, self.bell)
+                let root = root.to_bytes(bytes);
+                let metadata = metadata.map(|metadata| *metadata).unwrap_or_default();
+                if self.passing.is_empty() {
+                    let sent = Sent::Ahead {
+                        root: &root,
+                        metadata: &metadata,
+                    };
+                    link.send(MessageKind::Reply, &message, &sent, self.bell)
+                } else {
+                    let parts = Some((root, metadata));
+                    let with = With::new(std::mem::take(&mut self.passing), parts);
+                    link.send(MessageKind::Reply, &message, &Sent::With(&with), self.bell)
+                }
             }
         };
         crash_point!("reply.answered");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nowire_memory::data::{Never, ScopeError};
 use nowire_memory::heap::TakeError;
+use nowire_memory::refs::RefError;
 
 use super::client::Failed;
 use crate::error::ConnectionError;
@@ -109,6 +110,14 @@ pub enum CallError<E = Never> {
     Metadata(String),
     /// A scope had no room.
     Scope(ScopeError),
+    /// A reference could not be passed, or the one that came cannot be used here.
+    Reference(RefError),
+    /// The server takes no references: its settings forbid them, or it is of a
+    /// version without.
+    NoReferences {
+        /// The server.
+        peer: Arc<str>,
+    },
 }
 
 /// The types of a method are laid out differently in client and server.
@@ -169,6 +178,8 @@ impl<E: fmt::Debug> fmt::Display for CallError<E> {
             ),
             Self::Metadata(reason) => write!(f, "metadata: {reason}"),
             Self::Scope(error) => error.fmt(f),
+            Self::Reference(error) => error.fmt(f),
+            Self::NoReferences { peer } => write!(f, "{peer} takes no references"),
         }
     }
 }
@@ -184,6 +195,12 @@ impl<E> From<ConnectionError> for CallError<E> {
 impl<E> From<ScopeError> for CallError<E> {
     fn from(error: ScopeError) -> Self {
         Self::Scope(error)
+    }
+}
+
+impl<E> From<RefError> for CallError<E> {
+    fn from(error: RefError) -> Self {
+        Self::Reference(error)
     }
 }
 
@@ -220,6 +237,8 @@ impl CallError<Never> {
             Self::TooLarge { bytes, limit_bytes } => CallError::TooLarge { bytes, limit_bytes },
             Self::Metadata(reason) => CallError::Metadata(reason),
             Self::Scope(error) => CallError::Scope(error),
+            Self::Reference(error) => CallError::Reference(error),
+            Self::NoReferences { peer } => CallError::NoReferences { peer },
         }
     }
 }

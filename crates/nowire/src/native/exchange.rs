@@ -5,14 +5,16 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use nowire_memory::data::Shared;
+use nowire_memory::refs::Travel;
 use nowire_protocol::frame::{Message, ResetCode, StreamId};
 
+use super::attached::Attaching;
 use super::bound::Bound;
 use super::call_error::CallError;
 use super::calls::Ticket;
 use super::outgoing::Outgoing;
-use super::reply::Reply;
 use super::value::Sent;
+use super::way::{Item, Replied, Way};
 
 /// What goes in, and what comes back.
 type Types<Q, P, R, E> = fn(Q) -> (P, R, E);
@@ -60,19 +62,21 @@ impl<'a, Q, P, R, E> Exchange<'a, Q, P, R, E> {
     }
 }
 
-impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
+impl<Q, P, R, E> Exchange<'_, Q, P, R, E>
+where
+    Q: Travel<As: Way>,
+    P: Travel<As: Way>,
+    R: Travel<As: Way>,
+    E: Shared,
+{
     /// Sends an item; waits while the server has many that it did not take. False
     /// if the server takes no more, as it has replied: see
     /// [`finish`](Self::finish).
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn send<'s, U>(&mut self, item: U) -> Result<bool, CallError<E>>
-    where
-        Q: Shared<At<'s> = U>,
-        U: Shared,
-    {
-        let Some((ticket, outgoing)) = self.item(&item)? else {
+    pub fn send(&mut self, item: Item<'_, Q>) -> Result<bool, CallError<E>> {
+        let Some((ticket, outgoing)) = self.item(item)? else {
             return Ok(false);
         };
         let shared = self.bound.shared();
@@ -86,11 +90,15 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
     }
 
     /// An item ready to be sent; none if the server takes no more.
-    fn item<U: Shared>(&self, item: &U) -> Result<Option<(Ticket, Outgoing)>, CallError<E>> {
+    fn item(&self, item: Item<'_, Q>) -> Result<Option<(Ticket, Outgoing)>, CallError<E>> {
         let Some(ticket) = self.ticket.filter(|_| !self.ended) else {
             return Ok(None);
         };
-        let mut outgoing = self.bound.outgoing(self.code, item, None, false)?;
+        let mut attaching = Attaching::new();
+        let root = <Q::As as Way>::send(item, &mut attaching);
+        let mut outgoing = self
+            .bound
+            .outgoing(self.code, &root, &attaching, None, false)?;
         outgoing.message.stream = self.stream;
         outgoing.message.flags |= Message::ITEM;
         Ok(Some((ticket, outgoing)))
@@ -126,7 +134,7 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn next_reply(&mut self) -> Result<Option<Reply<P>>, CallError<E>> {
+    pub fn next_reply(&mut self) -> Result<Option<Replied<P>>, CallError<E>> {
         let Some(ticket) = self.ticket else {
             return Ok(None);
         };
@@ -135,7 +143,7 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
             .shared()
             .wait_item(ticket, self.stream, &mut self.taken, self.deadline)
             .map_err(|failed| self.bound.failed(failed))?;
-        came.map(|came| self.bound.typed(came)).transpose()
+        came.map(|came| self.bound.typed::<P, E>(came)).transpose()
     }
 
     /// Says that no more items come, leaves what the server still sends, and
@@ -143,12 +151,12 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> Exchange<'_, Q, P, R, E> {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn finish(mut self) -> Result<Reply<R>, CallError<E>> {
+    pub fn finish(mut self) -> Result<Replied<R>, CallError<E>> {
         self.end()?;
         while self.next_reply()?.is_some() {}
         let ticket = self.ticket.take().expect("taken here only");
         let came = self.bound.wait_last(ticket, self.deadline)?;
-        self.bound.typed(came)
+        self.bound.typed::<R, E>(came)
     }
 }
 
@@ -174,19 +182,21 @@ impl<Q, P, R, E> std::fmt::Debug for AsyncExchange<'_, Q, P, R, E> {
     }
 }
 
-impl<Q: Shared, P: Shared, R: Shared, E: Shared> AsyncExchange<'_, Q, P, R, E> {
+impl<Q, P, R, E> AsyncExchange<'_, Q, P, R, E>
+where
+    Q: Travel<As: Way>,
+    P: Travel<As: Way>,
+    R: Travel<As: Way>,
+    E: Shared,
+{
     /// Sends an item, once the server has taken enough of those before. False if
     /// the server takes no more, as it has replied: see [`finish`](Self::finish).
     /// The item goes out when awaited, or not at all.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn send<'s, U>(&mut self, item: U) -> impl Future<Output = Result<bool, CallError<E>>>
-    where
-        Q: Shared<At<'s> = U>,
-        U: Shared,
-    {
-        let item = self.0.item(&item);
+    pub fn send(&mut self, item: Item<'_, Q>) -> impl Future<Output = Result<bool, CallError<E>>> {
+        let item = self.0.item(item);
         async {
             let Some((ticket, outgoing)) = item? else {
                 return Ok(false);
@@ -217,7 +227,7 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> AsyncExchange<'_, Q, P, R, E> {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn next_reply(&mut self) -> Result<Option<Reply<P>>, CallError<E>> {
+    pub async fn next_reply(&mut self) -> Result<Option<Replied<P>>, CallError<E>> {
         let exchange = &mut self.0;
         let Some(ticket) = exchange.ticket else {
             return Ok(None);
@@ -227,7 +237,7 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> AsyncExchange<'_, Q, P, R, E> {
         let item = bound.shared().wait_item_async(ticket, stream, taken);
         let item = async { Ok(item.await?) };
         let came = bound.in_time::<_, E>(exchange.deadline, item).await?;
-        came.map(|came| bound.typed(came)).transpose()
+        came.map(|came| bound.typed::<P, E>(came)).transpose()
     }
 
     /// Says that no more items come, leaves what the server still sends, and
@@ -235,7 +245,7 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> AsyncExchange<'_, Q, P, R, E> {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn finish(mut self) -> Result<Reply<R>, CallError<E>> {
+    pub async fn finish(mut self) -> Result<Replied<R>, CallError<E>> {
         self.end()?;
         while self.next_reply().await?.is_some() {}
         let ticket = self.0.ticket.expect("taken here only");
@@ -248,6 +258,6 @@ impl<Q: Shared, P: Shared, R: Shared, E: Shared> AsyncExchange<'_, Q, P, R, E> {
         self.0.ticket = None;
         let shared = bound.shared();
         let came = last.map_err(|what| bound.failed(shared.end(shared.link.misbehaved(what))))?;
-        bound.typed(came)
+        bound.typed::<R, E>(came)
     }
 }

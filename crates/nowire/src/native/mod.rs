@@ -5,6 +5,7 @@
 //! have a [`Link`](link::Link): one ring and one heap for each direction. What
 //! generated code calls is in [`service`], [`call`] and [`bound`].
 
+mod attached;
 mod binding;
 mod bound;
 mod call;
@@ -31,7 +32,9 @@ mod streaming;
 mod value;
 mod waiting;
 mod watcher;
+mod way;
 
+pub use attached::{Attached, Attaching, NoReference, RefIndex};
 pub use bound::Bound;
 pub use call::Call;
 pub use call_error::{CallError, Code, Mismatch};
@@ -44,3 +47,4 @@ pub use reply::Reply;
 pub use server::{Running, ServeError, Server, ServerBuilder};
 pub use service::{Method, Runs, Service, Task};
 pub use streaming::{AsyncReplies, AsyncRequests, CallOver, Replies, Request, Requests};
+pub use way::{Arguments, Attach, Carried, Item, Replied, Requested, Rooted, Way, With, put};

@@ -9,27 +9,32 @@ use nowire_memory::heap::Run;
 use nowire_protocol::frame::{Message, StreamId};
 use nowire_protocol::head::Block;
 
+use super::attached::Attaching;
 use super::bound::{Bound, Metadata};
 use super::call_error::CallError;
-use super::value::{Root, Sent};
+use super::value::{Root, Sent, With};
 use crate::crash::crash_point;
 
 pub(super) struct Outgoing {
     pub(super) message: Message,
-    /// The root and metadata, where they do not fit into the message.
-    pub(super) ahead: Option<Box<(Vec<u8>, Block)>>,
+    pub(super) ahead: Option<Box<Ahead>>,
     pub(super) run: Option<Arc<Run>>,
+}
+
+/// What does not fit into the message.
+pub(super) enum Ahead {
+    /// The root and metadata.
+    Parts(Vec<u8>, Block),
+    With(With),
 }
 
 impl Outgoing {
     #[inline]
     pub(super) fn sent(&self) -> Sent<'_> {
-        match &self.ahead {
+        match self.ahead.as_deref() {
             None => Sent::Inline,
-            Some(ahead) => Sent::Ahead {
-                root: &ahead.0,
-                metadata: &ahead.1,
-            },
+            Some(Ahead::Parts(root, metadata)) => Sent::Ahead { root, metadata },
+            Some(Ahead::With(with)) => Sent::With(with),
         }
     }
 }
@@ -41,6 +46,7 @@ impl Bound {
         &self,
         code: u16,
         args: &A,
+        attaching: &Attaching,
         deadline: Option<Instant>,
         with_metadata: bool,
     ) -> Result<Outgoing, CallError<E>> {
@@ -69,15 +75,20 @@ impl Bound {
             message.bytes = run.used_bytes();
         }
         let metadata = self.metadata.as_ref().filter(|_| with_metadata);
-        let ahead = match (&root, metadata) {
+        let parts = match (&root, metadata) {
             (Root::Inline(words), None) => {
                 message.inline = *words;
                 None
             }
             _ => {
                 message.flags |= Message::AHEAD;
-                Some(self.ahead::<E>(root.to_bytes(size_of::<A>()), metadata)?)
+                Some(self.parts::<E>(root.to_bytes(size_of::<A>()), metadata)?)
             }
+        };
+        let ahead = match parts {
+            parts if !attaching.is_empty() => Some(self.with(attaching, parts)?),
+            None => None,
+            Some((root, metadata)) => Some(Box::new(Ahead::Parts(root, metadata))),
         };
         Ok(Outgoing {
             message,
@@ -86,12 +97,27 @@ impl Bound {
         })
     }
 
+    /// What goes ahead of a message that has references.
     #[cold]
-    fn ahead<E>(
+    fn with<E>(
+        &self,
+        attaching: &Attaching,
+        parts: Option<(Vec<u8>, Block)>,
+    ) -> Result<Box<Ahead>, CallError<E>> {
+        let link = &self.shared().link;
+        let Some(references) = link.references() else {
+            return Err(CallError::NoReferences { peer: link.label() });
+        };
+        let passing = attaching.pass(references)?;
+        Ok(Box::new(Ahead::With(With::new(passing, parts))))
+    }
+
+    #[cold]
+    fn parts<E>(
         &self,
         root: Vec<u8>,
         metadata: Option<&Metadata>,
-    ) -> Result<Box<(Vec<u8>, Block)>, CallError<E>> {
+    ) -> Result<(Vec<u8>, Block), CallError<E>> {
         let metadata = match metadata {
             None => Block::new(),
             Some(Ok(metadata)) => metadata.as_ref().clone(),
@@ -102,7 +128,7 @@ impl Bound {
         if bytes > limit_bytes {
             return Err(CallError::TooLarge { bytes, limit_bytes });
         }
-        Ok(Box::new((root, metadata)))
+        Ok((root, metadata))
     }
 
     /// The one run that everything in the arguments lies in.

@@ -4,12 +4,13 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use nowire_memory::data::Shared;
+use nowire_memory::refs::Travel;
 use nowire_protocol::frame::ResetCode;
 
 use super::bound::Bound;
 use super::call_error::CallError;
 use super::calls::Ticket;
-use super::reply::Reply;
+use super::way::{Replied, Way};
 
 /// A call on its way. What it was given stays borrowed until the reply is there;
 /// dropped, it gives the call up.
@@ -29,16 +30,16 @@ impl<R, E> std::fmt::Debug for Pending<'_, R, E> {
     }
 }
 
-impl<R: Shared, E: Shared> Pending<'_, R, E> {
+impl<R: Travel<As: Way>, E: Shared> Pending<'_, R, E> {
     /// Waits for the reply.
     ///
     /// # Errors
     /// See [`CallError`].
     #[inline]
-    pub fn wait(mut self) -> Result<Reply<R>, CallError<E>> {
+    pub fn wait(mut self) -> Result<Replied<R>, CallError<E>> {
         let ticket = self.ticket.take().expect("taken here only");
         let came = self.bound.wait_last(ticket, self.deadline)?;
-        self.bound.typed(came)
+        self.bound.typed::<R, E>(came)
     }
 }
 

@@ -315,6 +315,7 @@ impl ServerLink {
 
     /// The connection is over: everything that is being handled for it stops.
     pub(crate) fn cancel_all(&self) {
+        self.link.forget_unsent();
         let running = std::mem::take(&mut *self.running());
         for running in running.into_values() {
             running.flow.cancel();
@@ -390,7 +391,8 @@ impl Receive for Serving<'_> {
             cancelled: None,
             reply_metadata: Mutex::new(None),
         };
-        let call = |cx, flow, bell| Call::new(cx, message, arrived.root, flow, bell);
+        let (root, attached) = (arrived.root, arrived.attached);
+        let call = |cx, flow, bell| Call::new(cx, message, root, attached, flow, bell);
         match server.dispatch.find(message.code) {
             Found::Method {
                 service,

@@ -1,9 +1,14 @@
 //! Root values on their way: the bytes of an argument tuple or a result, as they
 //! are in memory.
 
+use std::sync::{Mutex, PoisonError};
+
 use nowire_memory::data::{self, Shared};
 use nowire_protocol::frame::Message;
 use nowire_protocol::head::Block;
+
+use super::attached::Attached;
+use crate::refs::Passing;
 
 /// Words of a root that fit into a message.
 const INLINE_WORDS: usize = 4;
@@ -59,11 +64,12 @@ impl Root {
     }
 }
 
-/// A root and metadata as they came, not checked.
+/// A root, metadata and references as they came, not checked.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) root: Root,
     pub(crate) metadata: Option<Box<Block>>,
+    pub(crate) attached: Attached,
 }
 
 impl Arrived {
@@ -72,6 +78,7 @@ impl Arrived {
         Self {
             root: Root::Inline(message.inline),
             metadata: None,
+            attached: Attached::default(),
         }
     }
 
@@ -93,4 +100,32 @@ pub(crate) enum Sent<'a> {
     Inline,
     /// It and metadata go ahead of the message.
     Ahead { root: &'a [u8], metadata: &'a [u8] },
+    /// References go ahead of all.
+    With(&'a With),
+}
+
+/// What goes ahead of a message that has references.
+#[derive(Debug)]
+pub(crate) struct With {
+    references: Mutex<Vec<Passing>>,
+    /// The root and metadata, where they do not fit into the message.
+    pub(crate) parts: Option<(Vec<u8>, Block)>,
+}
+
+impl With {
+    pub(crate) fn new(references: Vec<Passing>, parts: Option<(Vec<u8>, Block)>) -> Self {
+        Self {
+            references: Mutex::new(references),
+            parts,
+        }
+    }
+
+    /// The references, once.
+    pub(crate) fn take_references(&self) -> Vec<Passing> {
+        let mut references = self
+            .references
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut references)
+    }
 }

@@ -239,6 +239,7 @@ impl Shared {
 
     /// Wakes everybody once the connection is over.
     pub(super) fn end(&self, over: ConnectionError) -> Failed {
+        self.link.forget_unsent();
         let waiters = self.calls().take_waiters();
         waiters.into_iter().for_each(Waiter::wake);
         self.watchers.nudge();

@@ -4,11 +4,13 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use nowire::{
-    Channel, ChannelOptions, HeapOptions, Keeping, SealFrom, Server, ServerBuilder, Wait,
+    Channel, ChannelOptions, HeapOptions, Keeping, Pool, RefOptions, SealFrom, Server,
+    ServerBuilder, Wait,
 };
 
 use crate::house::NAME;
 use crate::lab::{Bench, LabClient, LabServer, leaf, tree};
+use crate::post::{Office, PostClient, PostServer};
 use crate::shapes::MirrorServer;
 use crate::{crashes, layouts};
 
@@ -62,6 +64,18 @@ impl Setup {
         heap
     }
 
+    fn references(&self) -> RefOptions {
+        let mut options = RefOptions::default();
+        options.enabled = self.word("references") != Some("off");
+        if let Some(descriptors) = self.number("held") {
+            options.held_limit = descriptors as usize;
+        }
+        if self.word("trust") == Some("refs") {
+            options.keeping = Keeping::Trust;
+        }
+        options
+    }
+
     pub(crate) fn server(&self) -> ServerBuilder {
         let mut server = Server::builder()
             .runtime_dir(runtime_dir())
@@ -69,6 +83,7 @@ impl Setup {
             .wait(self.wait())
             .options(|options| {
                 options.heap = Some(self.heap());
+                options.references = self.references();
                 options.handshake_timeout = crate::vitals::PATIENCE;
                 if let Some(bytes) = self.number("all_shared") {
                     options.max_shared_bytes = bytes as usize;
@@ -90,15 +105,20 @@ impl Setup {
     }
 
     pub(crate) fn channel(&self) -> Channel {
+        self.channel_to(NAME)
+    }
+
+    fn channel_to(&self, name: &str) -> Channel {
         let mut options = ChannelOptions {
             keeping: self.keeping(),
             wait: self.wait(),
             ..ChannelOptions::default()
         };
         options.connect.heap = Some(self.heap());
+        options.connect.references = self.references();
         options.connect.runtime_dir = Some(runtime_dir());
         options.connect.timeout = crate::vitals::PATIENCE;
-        nowire::connect_with(NAME, options).expect("the server is there")
+        nowire::connect_with(name, options).expect("the server is there")
     }
 }
 
@@ -140,6 +160,26 @@ fn process() {
             announce("serving");
             wait_for_the_end();
             running.shutdown();
+        }
+        Ok("office") => {
+            let next = setup.word("next");
+            let next = next.map(|name| PostClient::new(setup.channel_to(name)));
+            let server = setup.server().add(PostServer::new(Office::before(next)));
+            let name = setup.word("name").unwrap_or(NAME);
+            let running = server.start(name).expect("a free name");
+            announce("serving");
+            wait_for_the_end();
+            running.shutdown();
+        }
+        Ok("sender") => {
+            // Has data kept, and waits to be killed.
+            let client = PostClient::new(setup.channel());
+            for byte in 1..=3 {
+                let data = Pool::process().copy_of(&[byte; 100_000]);
+                client.keep(data.expect("room")).expect("kept");
+            }
+            announce("kept");
+            wait_for_the_end();
         }
         Ok("keeper") => {
             // Hands trees over, and waits to be killed.

@@ -19,6 +19,8 @@ mod lifecycle;
 mod memory;
 mod metadata;
 mod pipelining;
+mod post;
+mod references;
 mod replies;
 mod round_trips;
 mod sealing;

@@ -4,6 +4,7 @@ use syn::spanned::Spanned;
 use syn::{Error, GenericArgument, Pat, PathArguments, PathSegment, Result, Type, TypeReference};
 
 use crate::service::model::{Hold, Param, ParamKind, Waits};
+use crate::service::types;
 
 /// One parameter after `&self`.
 pub(super) fn param(pattern: &Pat, ty: &Type) -> Result<Param> {
@@ -51,6 +52,7 @@ fn param_kind(ty: &Type) -> Result<ParamKind> {
                     ty.span(),
                     "the context of a call is lent to the handler: write `&Context`",
                 )),
+                _ if types::is_carried(ty) => Ok(ParamKind::Carried(ty.clone())),
                 _ => Ok(ParamKind::Value(ty.clone())),
             }
         }
@@ -135,6 +137,10 @@ fn reference_kind(reference: &TypeReference) -> Result<ParamKind> {
             reference.span(),
             "text in private memory cannot be passed: write `&Str<'_>`, built by `scope.str(..)`",
         )),
+        (Some(word), _) if types::is_carried(&reference.elem) => Err(Error::new(
+            reference.span(),
+            format!("what is passed by reference belongs to its handler: write `{word}`"),
+        )),
         _ => Ok(ParamKind::Shared((*reference.elem).clone())),
     }
 }
@@ -148,8 +154,8 @@ fn owned_requests(reference: &TypeReference, word: &str) -> Error {
 
 /// The one type between a segment's angle brackets.
 fn only_type(segment: &PathSegment) -> Result<Type> {
-    let types = types(segment);
-    match types.as_slice() {
+    let found = between(segment);
+    match found.as_slice() {
         [one] => Ok((*one).clone()),
         _ => Err(Error::new(
             segment.span(),
@@ -158,7 +164,8 @@ fn only_type(segment: &PathSegment) -> Result<Type> {
     }
 }
 
-pub(super) fn types(segment: &PathSegment) -> Vec<&Type> {
+/// The types between a segment's angle brackets.
+pub(super) fn between(segment: &PathSegment) -> Vec<&Type> {
     match &segment.arguments {
         PathArguments::AngleBracketed(arguments) => arguments
             .args

@@ -5,7 +5,7 @@ use syn::{Error, Result, ReturnType, Type};
 
 use crate::service::model::Returns;
 
-use super::param::types;
+use super::param::between;
 
 /// What stands after the arrow.
 pub(super) fn returns(output: &ReturnType) -> Result<Returns> {
@@ -30,7 +30,7 @@ pub(super) fn returns(output: &ReturnType) -> Result<Returns> {
             "a call that never returns never answers: return `()`",
         )),
         Type::Path(path) => match path.path.segments.last() {
-            Some(segment) if segment.ident == "Result" => match types(segment).as_slice() {
+            Some(segment) if segment.ident == "Result" => match between(segment).as_slice() {
                 [ok, error] => Ok(Returns::Result {
                     ok: (!is_unit(ok)).then(|| Box::new((*ok).clone())),
                     error: Box::new((*error).clone()),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use nowire_memory::data::{self, Shared};
 use nowire_memory::heap::{Grown, HeapError, MAX_UNSEALED, PAGE_BYTES, Run};
-use nowire_memory::socket;
 use nowire_protocol::ring::Control;
 
 use super::{Link, lock};
@@ -93,26 +92,7 @@ impl Link {
     /// With `growing` held: descriptors come in the order of their frames.
     fn announce(&self, grown: Grown) -> Result<(), ConnectionError> {
         crash_point!("build.memory-made");
-        loop {
-            match socket::hand_over(self.socket.as_fd(), grown.descriptor.as_fd()) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::AGAIN) => {
-                    // Only a peer that answers no doorbell lets the socket fill.
-                    return Err(self.close(ConnectionError::PeerStuck {
-                        peer: self.label(),
-                        frames: 0,
-                    }));
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return Err(self.gone()),
-            }
-        }
-        crash_point!("build.descriptor-sent");
-        self.send_control(Control::Segment {
-            page: grown.page,
-            pages: grown.pages,
-        })?;
-        self.has_announced();
+        self.send_segment(grown.page, grown.pages, grown.descriptor.as_fd())?;
         crash_point!("build.segment-told");
         grown.open();
         self.charge.has_grown_to(self.heap.size_bytes());

@@ -22,6 +22,7 @@ pub(crate) use self::sending::Bell;
 use self::sending::Tx;
 use super::held::Held;
 use crate::error::ConnectionError;
+use crate::refs::References;
 use crate::wait::Wait;
 use crate::{Met, Peer};
 
@@ -47,6 +48,8 @@ pub(crate) struct Link {
     pub(crate) seal_from_bytes: u32,
     piece_bytes: usize,
     charge: crate::Charge,
+    /// How references pass, if the peer takes any.
+    references: Option<Arc<References>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,7 +58,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Link {
     /// The connection and its receiving side; none if the peer has no native calls.
-    pub(crate) fn new(met: Met, wait: Wait, keeping: Keeping) -> Option<(Self, Rx)> {
+    pub(crate) fn new(mut met: Met, wait: Wait, keeping: Keeping) -> Option<(Self, Rx)> {
+        let references = References::new(&mut met);
         let heaps = met.heaps?;
         let rx = Rx::new(met.inbox_geometry, wait);
         let link = Self {
@@ -76,6 +80,7 @@ impl Link {
             outbox: met.outbox,
             inbox: met.inbox,
             charge: met.charge,
+            references,
         };
         Some((link, rx))
     }
@@ -94,6 +99,11 @@ impl Link {
 
     pub(crate) fn heap(&self) -> &Heap {
         &self.heap
+    }
+
+    /// How references pass, if the peer takes any.
+    pub(crate) fn references(&self) -> Option<&Arc<References>> {
+        self.references.as_ref()
     }
 
     /// Why the connection is over, if it is.

@@ -8,7 +8,7 @@ use nowire_memory::heap::MAX_UNSEALED;
 use nowire_memory::heap::PeerHeapError;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::{Frame, Message, ResetCode, StreamId};
+use nowire_protocol::frame::{Extent, Frame, KIND_EXTENT, Message, ResetCode, StreamId};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::head::{Block, Fields};
 use nowire_protocol::ring::{Consumer, Control};
@@ -17,7 +17,9 @@ use super::{Link, lock};
 use crate::crash::crash_point;
 use crate::descriptors::{Descriptors, Handed, LOST, Socket, UNREAD_REFERENCES};
 use crate::error::ConnectionError;
+use crate::native::attached::{ATTACHED_LIMIT, Attached};
 use crate::native::value::{Arrived, Root};
+use crate::refs::{Arriving, Come};
 use crate::wait::{Wait, Window};
 
 /// Frames taken off the ring before anything else is looked after.
@@ -55,6 +57,11 @@ pub(crate) struct Rx {
     descriptors: Descriptors,
     /// A root that came ahead of its message.
     ahead: Option<(StreamId, Arrived)>,
+    /// A reference that is coming, and those that came ahead of their message.
+    arriving: Arriving,
+    references: Vec<Come>,
+    /// Whether any frame of a reference came that no message has followed yet.
+    has_references: bool,
     /// Rings of the doorbell since a frame was found behind one.
     empty_rings: u32,
     /// Frames taken when the doorbell was answered last.
@@ -71,6 +78,9 @@ impl Rx {
             window: Window::new(wait),
             descriptors: Descriptors::new(DESCRIPTORS),
             ahead: None,
+            arriving: Arriving::default(),
+            references: Vec::new(),
+            has_references: false,
             unanswered: 0,
             empty_rings: 0,
             taken_before: 0,
@@ -80,11 +90,30 @@ impl Rx {
 
     #[inline]
     fn arrived(&mut self, message: &Message) -> Result<Arrived, PeerMisbehaved> {
-        match (self.ahead.take(), message.has(Message::AHEAD)) {
-            (None, false) => Ok(Arrived::inline(message)),
-            (Some((stream, arrived)), true) if stream == message.stream => Ok(arrived),
-            _ => Err(out_of_order(message.stream)),
+        let mut arrived = match (self.ahead.take(), message.has(Message::AHEAD)) {
+            (None, false) => Arrived::inline(message),
+            (Some((stream, arrived)), true) if stream == message.stream => arrived,
+            _ => return Err(out_of_order(message.stream)),
+        };
+        if self.has_references {
+            arrived.attached = self.attached(message.stream)?;
         }
+        Ok(arrived)
+    }
+
+    /// The references that came ahead of a message.
+    #[cold]
+    fn attached(&mut self, stream: StreamId) -> Result<Attached, PeerMisbehaved> {
+        self.has_references = false;
+        let references = std::mem::take(&mut self.references);
+        let mut in_order = references.iter().zip(0..);
+        if self.arriving.is_amid()
+            || !in_order.all(|(come, number)| (come.stream, come.number) == (stream, number))
+        {
+            return Err(PeerMisbehaved::References("not ahead of their message"));
+        }
+        let references = references.into_iter();
+        Ok(Attached::new(references.map(|come| come.reference)))
     }
 }
 
@@ -173,6 +202,7 @@ impl Link {
                     Arrived {
                         root: Root::from_bytes(&root),
                         metadata: (!metadata.is_empty()).then(|| Box::new(metadata)),
+                        attached: Attached::default(),
                     },
                 ));
             }
@@ -180,8 +210,7 @@ impl Link {
                 self.add_segment(rx, page, pages)?;
                 crash_point!("take.segment-added");
             }
-            // References are not taken on this connection.
-            Frame::Extent(_) => return Err(PeerMisbehaved::Kind(frame.kind())),
+            Frame::Extent(extent) => self.take_extent(rx, &extent)?,
             Frame::Retire { page } => {
                 crash_point!("retire.taken");
                 self.peer_heap
@@ -210,6 +239,26 @@ impl Link {
             }
         }
         rx.consumer.advance(&self.outbox, payload_bytes);
+        Ok(())
+    }
+
+    #[cold]
+    fn take_extent(&self, rx: &mut Rx, extent: &Extent) -> Result<(), PeerMisbehaved> {
+        let Some(references) = self.references() else {
+            return Err(PeerMisbehaved::Kind(KIND_EXTENT));
+        };
+        rx.has_references = true;
+        let mut arriving = std::mem::take(&mut rx.arriving);
+        let come = arriving.take(extent, references.source(), || self.next_descriptor(rx))?;
+        rx.arriving = arriving;
+        crash_point!("refs.descriptor-taken");
+        if let Some(come) = come {
+            if rx.references.len() == ATTACHED_LIMIT {
+                return Err(PeerMisbehaved::References("too many for a message"));
+            }
+            rx.references.push(come);
+            crash_point!("refs.arrived");
+        }
         Ok(())
     }
 

@@ -2,26 +2,32 @@
 //! wait for room.
 
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
-use nowire_memory::socket;
+use nowire_memory::refs::MAX_DESCRIPTORS;
+use nowire_memory::{PeerSegment, socket};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
 use nowire_protocol::frame::{Message, MessageKind, Pages, StreamId};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::head::Block;
 use nowire_protocol::ring::{Control, Outgoing, Producer};
+use rustix::io::Errno;
 
 use super::{Link, lock};
 use crate::crash::crash_point;
+use crate::descriptors::UNREAD_REFERENCES;
 use crate::error::ConnectionError;
-use crate::native::value::Sent;
+use crate::native::value::{Sent, With};
+use crate::refs::Passing;
 
 /// Messages and control frames that may wait for room, beyond those that the
 /// streams can cause.
 const BACKLOG: usize = 4096;
+
+const _: () = assert!(MAX_DESCRIPTORS <= UNREAD_REFERENCES);
 
 pub(super) struct Tx {
     pub(super) producer: Producer,
@@ -33,6 +39,8 @@ pub(super) struct Tx {
     releases: Vec<u32>,
     /// Up to where the ring must be read for each segment that was announced.
     announced: VecDeque<u64>,
+    /// The same for each descriptor of a reference.
+    handed_over: VecDeque<u64>,
 }
 
 impl Tx {
@@ -44,14 +52,67 @@ impl Tx {
             backlog: VecDeque::new(),
             releases: Vec::new(),
             announced: VecDeque::new(),
+            handed_over: VecDeque::new(),
         }
+    }
+
+    /// Whether there is room for the frames of a reference, and the peer has taken
+    /// enough descriptors to be handed over so many more.
+    fn takes(
+        &mut self,
+        inbox: &PeerSegment,
+        extents: usize,
+        descriptors: usize,
+    ) -> Result<bool, PeerMisbehaved> {
+        // It learns how far the peer has read.
+        self.producer.is_drained(inbox)?;
+        let read = self.producer.acknowledged();
+        while self.handed_over.pop_front_if(|at| *at <= read).is_some() {}
+        Ok(self.handed_over.len() + descriptors <= UNREAD_REFERENCES
+            && self.producer.has_room_for_extents(inbox, extents)?)
+    }
+
+    /// Frames that there will be once all is sent that waits for room.
+    fn frames(&self) -> u64 {
+        let queued: usize = self.backlog.iter().map(Queued::frames).sum();
+        self.producer.sent() + queued as u64
     }
 }
 
 pub(super) enum Queued {
     Control(Control),
+    /// A segment of the heap, with its descriptor until that is handed over.
+    Segment {
+        page: u32,
+        pages: u32,
+        descriptor: Option<OwnedFd>,
+    },
+    /// A reference, with how many of its descriptors were handed over. They are in
+    /// the socket as their frames are in the ring: in the order of this queue.
+    Reference {
+        stream: StreamId,
+        passing: Passing,
+        handed_over: usize,
+    },
     Parts(StreamId, Block, Vec<u8>),
     Message(MessageKind, Message),
+}
+
+impl Queued {
+    fn frames(&self) -> usize {
+        match self {
+            Self::Reference { passing, .. } => passing.passed().extents().len(),
+            _ => 1,
+        }
+    }
+}
+
+/// What became of a descriptor.
+enum Handing {
+    Done,
+    /// The kernel takes no more now.
+    NotNow,
+    Over(ConnectionError),
 }
 
 /// Whether a message also rings the doorbell of a sleeping peer.
@@ -81,6 +142,10 @@ impl Link {
             Sent::Inline if tx.backlog.is_empty() => {
                 tx.producer
                     .push_message(&self.outbox, &self.inbox, kind, message)
+            }
+            Sent::With(with) => {
+                let queued = self.queued(kind, message, with);
+                return self.send_queued(tx, queued);
             }
             _ => self.send_in_two(&mut tx, kind, message, sent),
         };
@@ -132,6 +197,114 @@ impl Link {
             && tx
                 .producer
                 .push_message(&self.outbox, &self.inbox, kind, message)?)
+    }
+
+    /// A message, behind the references that go ahead of it.
+    #[cold]
+    fn queued(&self, kind: MessageKind, message: &Message, with: &With) -> Vec<Queued> {
+        let stream = message.stream;
+        let references = with.take_references().into_iter();
+        let references = references.map(|passing| Queued::Reference {
+            stream,
+            passing,
+            handed_over: 0,
+        });
+        let parts = with.parts.iter();
+        let parts =
+            parts.map(|(root, metadata)| Queued::Parts(stream, metadata.clone(), root.clone()));
+        let message = Queued::Message(kind, *message);
+        references.chain(parts).chain([message]).collect()
+    }
+
+    /// Sends what may have to wait for room, behind what waits already.
+    fn send_queued(
+        &self,
+        mut tx: MutexGuard<'_, Tx>,
+        queued: impl IntoIterator<Item = Queued>,
+    ) -> Result<(), ConnectionError> {
+        if !tx.backlog.is_empty() {
+            return self.queue(tx, queued);
+        }
+        tx.backlog.extend(queued);
+        match self.flush(&mut tx) {
+            Ok(()) if tx.backlog.is_empty() => {}
+            Ok(()) => return self.queue(tx, []),
+            Err(what) => {
+                drop(tx);
+                return Err(self.misbehaved(what));
+            }
+        }
+        let ring = tx.bell.must_ring(&self.inbox);
+        drop(tx);
+        if ring {
+            self.ring();
+        }
+        Ok(())
+    }
+
+    /// Tells the peer of a segment of the heap, which its descriptor opens.
+    pub(super) fn send_segment(
+        &self,
+        page: u32,
+        pages: u32,
+        descriptor: BorrowedFd<'_>,
+    ) -> Result<(), ConnectionError> {
+        if let Some(over) = self.over.get() {
+            return Err(over.clone());
+        }
+        let mut tx = lock(&self.tx);
+        // What waits for room may have descriptors that go before this one.
+        let handed = match tx.backlog.is_empty() {
+            true => self.hand_over(&mut tx, descriptor),
+            false => Handing::NotNow,
+        };
+        let queued = match handed {
+            Handing::Done => Queued::Control(Control::Segment { page, pages }),
+            Handing::NotNow => match descriptor.try_clone_to_owned() {
+                Ok(descriptor) => Queued::Segment {
+                    page,
+                    pages,
+                    descriptor: Some(descriptor),
+                },
+                Err(error) => {
+                    drop(tx);
+                    return Err(self.close(ConnectionError::Memory {
+                        peer: self.label(),
+                        error: error.to_string(),
+                    }));
+                }
+            },
+            Handing::Over(error) => return Err(error),
+        };
+        crash_point!("build.descriptor-sent");
+        let at = tx.frames() + 1;
+        tx.announced.push_back(at);
+        self.send_queued(tx, [queued])
+    }
+
+    /// Hands a descriptor over to the peer, whose frame follows.
+    fn hand_over(&self, tx: &mut Tx, descriptor: BorrowedFd<'_>) -> Handing {
+        // It wakes the peer as the doorbell does.
+        let must_ring = tx.bell.must_ring(&self.inbox);
+        let error = match socket::hand_over(self.socket.as_fd(), descriptor) {
+            Ok(()) => return Handing::Done,
+            // As many are on their way as this user may have; others make room.
+            Err(Errno::TOOMANYREFS) => {
+                if must_ring {
+                    self.ring();
+                }
+                return Handing::NotNow;
+            }
+            Err(error) => error,
+        };
+        Handing::Over(match error {
+            // Only a peer that answers no doorbell lets the socket fill.
+            Errno::AGAIN => self.close(ConnectionError::PeerStuck {
+                peer: self.label(),
+                frames: 0,
+            }),
+            _ => self.gone(),
+        })
     }
 
     /// Sends a frame without payload, now or when there is room for it.
@@ -255,12 +428,22 @@ impl Link {
 
     /// Sends what has waited for room, as far as there is some.
     pub(super) fn flush(&self, tx: &mut Tx) -> Result<(), PeerMisbehaved> {
-        while let Some(queued) = tx.backlog.front() {
-            let pushed = match queued {
+        while let Some(mut queued) = tx.backlog.pop_front() {
+            let pushed = match &mut queued {
                 Queued::Control(control) => {
                     tx.producer
                         .push_control(&self.outbox, &self.inbox, *control)?
                 }
+                Queued::Segment {
+                    page,
+                    pages,
+                    descriptor,
+                } => self.push_segment(tx, *page, *pages, descriptor)?,
+                Queued::Reference {
+                    stream,
+                    passing,
+                    handed_over,
+                } => self.push_reference(tx, *stream, passing, handed_over)?,
                 Queued::Parts(stream, head, data) => {
                     let parts = Outgoing {
                         head: Some(head),
@@ -276,9 +459,9 @@ impl Link {
                 }
             };
             if !pushed {
+                tx.backlog.push_front(queued);
                 return Ok(());
             }
-            tx.backlog.pop_front();
         }
         if !self.flush_releases(tx)? {
             return Ok(());
@@ -286,6 +469,58 @@ impl Link {
         tx.wants_room.get_up(&self.outbox);
         self.room_wanted.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn push_segment(
+        &self,
+        tx: &mut Tx,
+        page: u32,
+        pages: u32,
+        descriptor: &mut Option<OwnedFd>,
+    ) -> Result<bool, PeerMisbehaved> {
+        if let Some(waiting) = descriptor {
+            match self.hand_over(tx, waiting.as_fd()) {
+                Handing::Done => *descriptor = None,
+                Handing::NotNow | Handing::Over(_) => return Ok(false),
+            }
+        }
+        let control = Control::Segment { page, pages };
+        tx.producer.push_control(&self.outbox, &self.inbox, control)
+    }
+
+    /// Hands over the descriptors of a reference, and sends its frames behind them;
+    /// false as long as there is no room for either.
+    fn push_reference(
+        &self,
+        tx: &mut Tx,
+        stream: StreamId,
+        passing: &Passing,
+        handed_over: &mut usize,
+    ) -> Result<bool, PeerMisbehaved> {
+        let extents = passing.extents(stream);
+        let descriptors = passing.descriptors();
+        if !tx.takes(&self.inbox, extents.len(), descriptors)? {
+            return Ok(false);
+        }
+        for descriptor in passing.passed().descriptors().skip(*handed_over) {
+            match self.hand_over(tx, descriptor) {
+                Handing::Done => *handed_over += 1,
+                // The next message says that the connection is over.
+                Handing::NotNow | Handing::Over(_) => return Ok(false),
+            }
+            crash_point!("refs.descriptor-handed-over");
+        }
+        passing.passed().sent();
+        crash_point!("refs.descriptors-handed-over");
+        let pushed = tx
+            .producer
+            .push_extents(&self.outbox, &self.inbox, extents.into_iter())?;
+        debug_assert!(pushed, "there was room");
+        crash_point!("refs.extents-pushed");
+        let sent = tx.producer.sent();
+        tx.handed_over
+            .extend(std::iter::repeat_n(sent, descriptors));
+        Ok(pushed)
     }
 
     pub(super) fn give_room(&self) -> Result<(), ConnectionError> {
@@ -313,13 +548,6 @@ impl Link {
         let _ = socket::ring_doorbell(self.socket.as_fd());
     }
 
-    /// Notes that a segment was announced just now.
-    pub(super) fn has_announced(&self) {
-        let mut tx = lock(&self.tx);
-        let at = tx.producer.sent() + tx.backlog.len() as u64;
-        tx.announced.push_back(at);
-    }
-
     /// Segments of which the peer has not read yet. Their descriptors pile up at
     /// it.
     pub(super) fn unread_segments(&self) -> usize {
@@ -341,14 +569,28 @@ impl Link {
     pub(crate) fn has_unsent(&self) -> bool {
         let tx = lock(&self.tx);
         let mut queued = tx.backlog.iter();
-        queued.any(|queued| !matches!(queued, Queued::Control(_)))
+        queued.any(|queued| !matches!(queued, Queued::Control(_) | Queued::Segment { .. }))
     }
 
     pub(super) fn has_room(&self) -> bool {
+        let tx = &mut *lock(&self.tx);
+        let has_room = match tx.backlog.front() {
+            Some(Queued::Reference { passing, .. }) => {
+                let extents = passing.passed().extents().len();
+                let descriptors = passing.descriptors();
+                tx.takes(&self.inbox, extents, descriptors)
+            }
+            _ => tx.producer.has_room_for_piece(&self.inbox),
+        };
         // A lie in the cursor comes out at the next push.
-        lock(&self.tx)
-            .producer
-            .has_room_for_piece(&self.inbox)
-            .unwrap_or(true)
+        has_room.unwrap_or(true)
+    }
+
+    /// Lets go of the references that wait for room: nobody takes them any more.
+    pub(crate) fn forget_unsent(&self) {
+        let mut tx = lock(&self.tx);
+        let backlog = std::mem::take(&mut tx.backlog);
+        drop(tx);
+        drop(backlog);
     }
 }

@@ -8,15 +8,20 @@ use std::time::Instant;
 
 use nowire_memory::data::{Scope, Shared};
 use nowire_memory::heap::{RUN_HEADER_BYTES, Run};
+use nowire_memory::refs::Travel;
 use nowire_protocol::frame::{Message, MessageKind, StreamId};
+use nowire_protocol::head::Block;
 
 use super::CallOver;
 use crate::crash::crash_point;
+use crate::native::attached::Attaching;
 use crate::native::call_error::Code;
 use crate::native::context::Context;
 use crate::native::link::Bell;
 use crate::native::serving::{Flow, ServerLink};
-use crate::native::value::{Root, Sent};
+use crate::native::value::{Root, Sent, With};
+use crate::native::way::{self, Way};
+use crate::refs::Passing;
 
 /// Where the items of one call go, however its handler waits.
 struct Outlet {
@@ -31,6 +36,7 @@ struct Item {
     root: Root,
     bytes: usize,
     run: Option<Arc<Run>>,
+    passing: Vec<Passing>,
 }
 
 impl Outlet {
@@ -66,7 +72,40 @@ impl Outlet {
             let why = format!("an item of {bytes} bytes by value: build it in a scope");
             return Err(self.cut(Code::Internal, why));
         }
-        Ok(Item { root, bytes, run })
+        Ok(Item {
+            root,
+            bytes,
+            run,
+            passing: Vec::new(),
+        })
+    }
+
+    /// An item that lies in no scope.
+    fn item_alone<T: Travel<As: Way>>(
+        &self,
+        item: way::Item<'static, T>,
+    ) -> Result<Item, CallOver> {
+        const {
+            assert!(
+                !<<T::As as Way>::Sent<'static> as Shared>::POINTERS,
+                "an item with pointers needs a scope"
+            );
+        }
+        let mut attaching = Attaching::new();
+        let root = <T::As as Way>::send(item, &mut attaching);
+        let mut item = self.item(&root, None)?;
+        if !attaching.is_empty() {
+            item.passing = match self.link.link.references() {
+                Some(references) => attaching
+                    .pass(references)
+                    .map_err(|error| self.cut(Code::ResourceExhausted, error.to_string()))?,
+                None => {
+                    let why = "the caller takes no references";
+                    return Err(self.cut(Code::ResourceExhausted, why.to_owned()));
+                }
+            };
+        }
+        Ok(item)
     }
 
     fn item_in<T: Shared>(&self, scope: &Scope, item: &T) -> Result<Item, CallOver> {
@@ -115,17 +154,26 @@ impl Outlet {
             link.hold(run);
             crash_point!("reply.item-held");
         }
-        let sent = match &item.root {
+        let parts = match &item.root {
             Root::Inline(words) => {
                 message.inline = *words;
-                link.send(MessageKind::Reply, &message, &Sent::Inline, Bell::Now)
+                None
             }
             Root::Long(_) => {
                 message.flags |= Message::AHEAD;
-                let sent = Sent::Ahead {
-                    root: &item.root.to_bytes(item.bytes),
-                    metadata: &[],
-                };
+                Some(item.root.to_bytes(item.bytes))
+            }
+        };
+        let sent = match &parts {
+            parts if !item.passing.is_empty() => {
+                let parts = parts.clone().map(|root| (root, Block::new()));
+                let with = With::new(item.passing, parts);
+                link.send(MessageKind::Reply, &message, &Sent::With(&with), Bell::Now)
+            }
+            None => link.send(MessageKind::Reply, &message, &Sent::Inline, Bell::Now),
+            Some(root) => {
+                let metadata = &[];
+                let sent = Sent::Ahead { root, metadata };
                 link.send(MessageKind::Reply, &message, &sent, Bell::Now)
             }
         };
@@ -148,7 +196,7 @@ impl<T> fmt::Debug for Replies<T> {
     }
 }
 
-impl<T: Shared> Replies<T> {
+impl<T: Travel<As: Way>> Replies<T> {
     pub(crate) fn new(cx: &Context, stream: StreamId, flow: Option<Arc<Flow>>) -> Self {
         Self {
             outlet: Outlet::new(cx, stream, flow),
@@ -156,22 +204,23 @@ impl<T: Shared> Replies<T> {
         }
     }
 
+    /// Sends an item that points to nothing; waits while the caller has many that
+    /// it did not take.
+    ///
+    /// # Errors
+    /// [`CallOver`], also for more bytes than go by value; the caller is told.
+    pub fn send(&mut self, item: way::Item<'static, T>) -> Result<(), CallOver> {
+        self.outlet.send(self.outlet.item_alone::<T>(item)?)
+    }
+}
+
+impl<T: Shared> Replies<T> {
     /// A scope to build items in.
     ///
     /// # Errors
     /// [`CallOver`] also when there is no memory left for it; the caller is told.
     pub fn scope(&mut self) -> Result<Scope, CallOver> {
         self.outlet.scope()
-    }
-
-    /// Sends an item that points to nothing; waits while the caller has many that
-    /// it did not take.
-    ///
-    /// # Errors
-    /// [`CallOver`], also for more bytes than go by value; the caller is told.
-    pub fn send(&mut self, item: T) -> Result<(), CallOver> {
-        const { assert!(!T::POINTERS, "an item with pointers needs a scope") }
-        self.outlet.send(self.outlet.item(&item, None)?)
     }
 
     /// Sends an item built in a `scope` that [`scope`](Self::scope) gave.
@@ -201,20 +250,12 @@ impl<T> fmt::Debug for AsyncReplies<T> {
     }
 }
 
-impl<T: Shared> AsyncReplies<T> {
+impl<T: Travel<As: Way>> AsyncReplies<T> {
     pub(crate) fn new(cx: &Context, stream: StreamId, flow: Option<Arc<Flow>>) -> Self {
         Self {
             outlet: Outlet::new(cx, stream, flow),
             items: PhantomData,
         }
-    }
-
-    /// A scope to build items in.
-    ///
-    /// # Errors
-    /// [`CallOver`] also when there is no memory left for it; the caller is told.
-    pub fn scope(&mut self) -> Result<Scope, CallOver> {
-        self.outlet.scope()
     }
 
     /// Sends an item that points to nothing, once the caller has taken enough of
@@ -223,10 +264,22 @@ impl<T: Shared> AsyncReplies<T> {
     /// # Errors
     /// [`CallOver`] for more bytes than go by value; the caller is told. A task
     /// whose caller has given up is dropped.
-    pub fn send(&mut self, item: T) -> impl Future<Output = Result<(), CallOver>> + Send {
-        const { assert!(!T::POINTERS, "an item with pointers needs a scope") }
-        let item = self.outlet.item(&item, None);
+    pub fn send(
+        &mut self,
+        item: way::Item<'static, T>,
+    ) -> impl Future<Output = Result<(), CallOver>> + Send {
+        let item = self.outlet.item_alone::<T>(item);
         self.outlet.send_async(item)
+    }
+}
+
+impl<T: Shared> AsyncReplies<T> {
+    /// A scope to build items in.
+    ///
+    /// # Errors
+    /// [`CallOver`] also when there is no memory left for it; the caller is told.
+    pub fn scope(&mut self) -> Result<Scope, CallOver> {
+        self.outlet.scope()
     }
 
     /// Sends an item built in a `scope` that [`scope`](Self::scope) gave, as

@@ -9,14 +9,18 @@ use std::time::Instant;
 
 use nowire_memory::data::Shared;
 use nowire_memory::heap::Taken;
+use nowire_memory::refs::Travel;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::StreamId;
 
+use crate::native::attached::NoReference;
 use crate::native::call::with_buffers;
+use crate::native::call_error::Code;
 use crate::native::calls::{Came, WINDOW_ITEMS};
 use crate::native::context::Context;
 use crate::native::kept::Giver;
 use crate::native::serving::{Flow, ServerLink};
+use crate::native::way::{Requested, Rooted, Way};
 
 /// One item of a request. The caller's scope comes back when it is dropped.
 pub struct Request<T: Shared> {
@@ -62,7 +66,7 @@ struct Inlet<T> {
     items: PhantomData<fn() -> T>,
 }
 
-impl<T: Shared> Inlet<T> {
+impl<T: Travel<As: Way>> Inlet<T> {
     fn new(cx: &Context, stream: StreamId, flow: Option<Arc<Flow>>) -> Self {
         Self {
             link: Arc::clone(&cx.link),
@@ -75,7 +79,7 @@ impl<T: Shared> Inlet<T> {
     }
 
     /// Makes a request of what came, and room for more.
-    fn take(&mut self, came: &Came) -> Option<Request<T>> {
+    fn take(&mut self, mut came: Came) -> Option<Requested<T>> {
         self.taken += 1;
         if self.taken >= WINDOW_ITEMS / 2
             && let Some(flow) = &self.flow
@@ -83,13 +87,28 @@ impl<T: Shared> Inlet<T> {
             let items = std::mem::take(&mut self.taken);
             flow.grant(&self.link.link, self.stream, items);
         }
-        self.check(came)
+        let mut attached = std::mem::take(&mut came.arrived.attached);
+        let request = self.check(&came)?;
+        match <T::As as Way>::request(request, &mut attached) {
+            Ok(request) => Some(request),
+            Err(NoReference::Unusable(error)) => {
+                if let Some(flow) = &self.flow {
+                    flow.cut(Code::ResourceExhausted, error.to_string());
+                }
+                None
+            }
+            Err(error @ NoReference::NotThere { .. }) => {
+                let link = &self.link.link;
+                link.misbehaved(PeerMisbehaved::Data(error.to_string()));
+                None
+            }
+        }
     }
 
-    fn check(&self, came: &Came) -> Option<Request<T>> {
+    fn check(&self, came: &Came) -> Option<Request<Rooted<T>>> {
         let link = &self.link.link;
-        let taken = with_buffers::<T, _>(|buffers| {
-            link.peer_heap().take::<T>(
+        let taken = with_buffers::<Rooted<T>, _>(|buffers| {
+            link.peer_heap().take::<Rooted<T>>(
                 came.arrived.root.words(),
                 came.page,
                 came.bytes,
@@ -127,7 +146,7 @@ impl<T> fmt::Debug for Requests<T> {
     }
 }
 
-impl<T: Shared> Requests<T> {
+impl<T: Travel<As: Way>> Requests<T> {
     pub(crate) fn new(cx: &Context, stream: StreamId, flow: Option<Arc<Flow>>) -> Self {
         Self {
             inlet: Inlet::new(cx, stream, flow),
@@ -135,13 +154,13 @@ impl<T: Shared> Requests<T> {
     }
 }
 
-impl<T: Shared> Iterator for Requests<T> {
-    type Item = Request<T>;
+impl<T: Travel<As: Way>> Iterator for Requests<T> {
+    type Item = Requested<T>;
 
-    fn next(&mut self) -> Option<Request<T>> {
+    fn next(&mut self) -> Option<Requested<T>> {
         let flow = self.inlet.flow.as_ref()?;
         let came = flow.next_item(self.inlet.deadline)?;
-        self.inlet.take(&came)
+        self.inlet.take(came)
     }
 }
 
@@ -159,7 +178,7 @@ impl<T> fmt::Debug for AsyncRequests<T> {
     }
 }
 
-impl<T: Shared> AsyncRequests<T> {
+impl<T: Travel<As: Way>> AsyncRequests<T> {
     pub(crate) fn new(cx: &Context, stream: StreamId, flow: Option<Arc<Flow>>) -> Self {
         Self {
             inlet: Inlet::new(cx, stream, flow),
@@ -170,10 +189,10 @@ impl<T: Shared> AsyncRequests<T> {
     /// answered. A task that nobody waits for any more is dropped, so what a task
     /// has taken when there is none left is all. No item is lost when the future is
     /// dropped.
-    pub async fn recv(&mut self) -> Option<Request<T>> {
+    pub async fn recv(&mut self) -> Option<Requested<T>> {
         let flow = Arc::clone(self.inlet.flow.as_ref()?);
         let came = poll_fn(|cx| flow.poll_item(cx)).await?;
-        let request = self.inlet.take(&came);
+        let request = self.inlet.take(came);
         if request.is_none() {
             // The connection is over, and so is the task.
             poll_fn(|cx| flow.poll_answered(cx)).await;
