@@ -31,6 +31,9 @@ pub(crate) enum Command {
     /// One of the processes data is passed through
     #[command(hide = true)]
     Tier(TierArgs),
+    /// One of the processes of the image service
+    #[command(hide = true)]
+    ImageTier(nowire_imagepipe::tier::TierArgs),
 }
 
 #[derive(Debug, clap::Args)]

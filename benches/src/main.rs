@@ -48,5 +48,6 @@ fn main() -> Result<()> {
         Command::Refs(args) => refs::main(&args),
         Command::Worker(args) => worker::main(&args),
         Command::Tier(args) => refs::tier(&args),
+        Command::ImageTier(args) => nowire_imagepipe::tier::main(&args),
     }
 }

@@ -8,6 +8,7 @@ mod args;
 mod argument;
 mod figures;
 mod floor;
+mod images;
 mod line;
 mod orders;
 mod plan;
@@ -21,6 +22,6 @@ mod tier;
 
 pub(crate) use args::{RefsArgs, TierArgs};
 pub(crate) use line::LONGEST;
-pub(crate) use plan::MANY;
+pub(crate) use plan::{KIB, MANY, MIB};
 pub(crate) use run::main;
 pub(crate) use tier::main as tier;

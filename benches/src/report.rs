@@ -138,7 +138,8 @@ pub(crate) fn calls(rows: &[&Row], case: Case) -> String {
             time(row.p999_ns as f64),
             rate(row.calls_per_s),
             time(row.cpu_s * 1e9 / calls),
-            format!("{:.3}", row.faults_per_call.unwrap_or_default()),
+            row.faults_per_call
+                .map_or("-".into(), |faults| format!("{faults:.3}")),
         ]);
         line.extend(row.first_call_p50_ns.map(|ns| time(ns as f64)));
         line.extend(

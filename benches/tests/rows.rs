@@ -10,7 +10,7 @@ use serde_json::Value;
 fn run(arguments: &[&str], cargo: Option<&str>) -> Result<(Vec<Value>, String)> {
     let mut name = format!("nowire-bench-{}", std::process::id());
     for argument in arguments {
-        name.push_str(argument);
+        name.push_str(&argument.replace('/', "-"));
     }
     let file = std::env::temp_dir().join(name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_nowire-bench"));
@@ -160,5 +160,81 @@ fn trees_pages_and_seals_are_measured() -> Result<()> {
         BTreeSet::from(["tree", "grow", "fetch", "pass", "seal"])
     );
     assert!(printed.contains("seal and check, 1024 pages"), "{printed}");
+    Ok(())
+}
+
+/// A field of the only row of this carrier that has so many services.
+fn of<'a>(rows: &'a [Value], carrier: &str, services: u64, field: &str) -> Result<&'a Value> {
+    let mut rows = rows.iter().filter(|row| {
+        row["carrier"] == carrier && row["services"] == services && row["in_flight"] == 8
+    });
+    let row = rows.next().context("no such row")?;
+    ensure!(rows.next().is_none(), "{carrier} has several rows");
+    Ok(&row[field])
+}
+
+#[test]
+fn a_chain_passes_data_on_over_every_carrier() -> Result<()> {
+    let figures = std::env::temp_dir().join(format!("nowire-figures-{}", std::process::id()));
+    let path = figures.to_str().context("a path that is no text")?;
+    let (rows, printed) = run(
+        &[
+            "refs", "--only", "nested", "--bytes", "0", "--bytes", "65536", "--plot", path,
+        ],
+        None,
+    )?;
+    let wanted = BTreeSet::from([
+        ("floor", "-"),
+        ("unix", "-"),
+        ("nowire", "adaptive"),
+        ("refs", "adaptive"),
+        ("fresh", "adaptive"),
+    ]);
+    assert_eq!(carriers(&rows)?, wanted);
+    let lengths: BTreeSet<u64> = rows
+        .iter()
+        .filter_map(|row| row["services"].as_u64())
+        .collect();
+    assert_eq!(lengths, BTreeSet::from([1, 2, 7]));
+    let goal = printed
+        .lines()
+        .find(|line| line.starts_with("64 KiB, time per forwarding hop"));
+    let goal = goal.context("no goal for it")?;
+    assert!(!goal.ends_with("not measured"), "{goal}");
+    let figure = std::fs::read_to_string(figures.join("refs-fig5-nested.svg"))?;
+    std::fs::remove_dir_all(&figures)?;
+    assert!(figure.contains("by reference") && figure.contains("Unix socket"));
+    Ok(())
+}
+
+#[test]
+fn a_balancer_has_to_do_with_a_token_and_not_with_the_data() -> Result<()> {
+    let (rows, _) = run(&["refs", "--only", "balance", "--bytes", "65536"], None)?;
+    let bytes = |carrier| of(&rows, carrier, 2, "balancer_bytes_per_call");
+    assert_eq!(bytes("unix")?, 131_072.0);
+    assert_eq!(bytes("nowire")?, 131_072.0);
+    assert_eq!(bytes("refs")?, 48.0);
+    Ok(())
+}
+
+#[test]
+fn sharing_changing_and_sealing_are_measured() -> Result<()> {
+    let (rows, printed) = run(
+        &[
+            "refs", "--only", "share", "--only", "change", "--only", "stranger", "--bytes",
+            "32768", "--bytes", "65536",
+        ],
+        None,
+    )?;
+    carriers(&rows)?;
+    let changed: BTreeSet<u64> = rows
+        .iter()
+        .filter_map(|row| row["changed_percent"].as_u64())
+        .collect();
+    assert_eq!(changed, BTreeSet::from([0, 25, 50, 100]));
+    assert!(printed.contains("beats copying from"), "{printed}");
+    let goal = printed.lines().find(|line| line.starts_with("share by"));
+    let goal = goal.context("no goal for it")?;
+    assert!(!goal.ends_with("not measured"), "{goal}");
     Ok(())
 }

@@ -4,12 +4,9 @@ use nowire_bench_harness::cell::{Carrier, Case};
 
 use super::{Goal, Wanted, times};
 use crate::refs::report::{hop_ns, nested_sizes};
-use crate::refs::{LONGEST, MANY};
+use crate::refs::{KIB, LONGEST, MANY, MIB};
 use crate::row::Row;
 use crate::table::size;
-
-const KIB: usize = 1 << 10;
-const MIB: usize = 1 << 20;
 
 pub(crate) fn goals(rows: &[Row]) -> Vec<Goal> {
     use Carrier::{Nowire, Ray, Refs, Unix};
@@ -70,7 +67,33 @@ pub(crate) fn goals(rows: &[Row]) -> Vec<Goal> {
         at_least(60.0),
         sweep,
     ));
+    let sizes = rows
+        .iter()
+        .map(|row| row.bytes)
+        .filter(|&bytes| bytes > 64 * KIB);
+    let routed = sizes
+        .filter_map(|bytes| {
+            Some(images_per_s(rows, Refs, bytes)? / images_per_s(rows, Nowire, bytes)?)
+        })
+        .min_by(f64::total_cmp);
+    goals.push(times(
+        "images over 64 KiB, routing, images/s against by value over nowire, the least",
+        at_least(1.5),
+        routed,
+    ));
     goals
+}
+
+/// Images a second that are only passed on, several in flight.
+fn images_per_s(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
+    let row = rows.iter().find(|row| {
+        row.case == Case::Image
+            && row.carrier == carrier
+            && row.bytes == bytes
+            && row.in_flight == MANY
+            && row.passing.part.as_deref() == Some("routing")
+    })?;
+    Some(row.calls_per_s)
 }
 
 /// Calls a second through the longest chain, several in flight.

@@ -6,8 +6,8 @@ use super::args::RefsArgs;
 use super::line::{LONGEST, Shape};
 use super::orders::{Task, Work};
 
-const KIB: usize = 1 << 10;
-const MIB: usize = 1 << 20;
+pub(crate) const KIB: usize = 1 << 10;
+pub(crate) const MIB: usize = 1 << 20;
 /// Calls at a time where throughput is what counts.
 pub(crate) const MANY: usize = 8;
 /// The object of the write sweep, as in the paper.
@@ -73,7 +73,7 @@ pub(crate) fn shared_sizes(args: &RefsArgs, case: Case) -> Vec<usize> {
 
 fn nested(args: &RefsArgs) -> Vec<Group> {
     let (sizes, lengths): (&[usize], &[usize]) = if args.quick {
-        (&[0, 4 * KIB, 64 * KIB, MIB], &[1, LONGEST])
+        (&[0, 4 * KIB, 64 * KIB, MIB], &[1, 2, LONGEST])
     } else {
         let sizes = &[0, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB];
         (sizes, &[1, 2, 3, 4, 5, 6, LONGEST])

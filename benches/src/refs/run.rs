@@ -9,12 +9,12 @@ use nowire_bench_harness::machine::{self, Cores};
 use nowire_bench_harness::samples::Pool;
 
 use super::args::RefsArgs;
-use super::figures;
 use super::line::{LONGEST, Line, Setting, Shape};
 use super::orders::{Spent, Work};
 use super::plan::{self, Group, Pace};
 use super::ray;
 use super::report;
+use super::{figures, images};
 use super::{sharing, strangers};
 use crate::goals;
 use crate::row::{self, Passing, Row};
@@ -47,6 +47,7 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     bench.progress.finish_and_clear();
     // Sleeping processes take no time, but what follows is measured alone.
     drop(bench);
+    rows.extend(images::process(args, pace)?);
     if args.ray {
         match ray::sweep(args, dir.path(), pace) {
             Ok(measured) => rows.extend(measured),
