@@ -206,10 +206,8 @@ where
     }
 
     fn take_along(&mut self, carried: Carried) -> Result<(), RefError> {
-        if let Some(carrier) = &self.carrier
-            && !carried.is_empty()
-        {
-            self.references.extend(carried.pass(carrier)?);
+        if !carried.is_empty() {
+            self.references.extend(carried.pass(&self.sender)?);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use nowire_memory::refs::RefError;
 use nowire_memory::{OwnedSegment, PeerSegment, socket};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::{Extent, ResetCode};
+use nowire_protocol::frame::{Extent, ResetCode, StreamId};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::ring::{Control, Outgoing, Producer};
 use nowire_protocol::stream::{REFERENCE_BYTES, Side};
@@ -115,7 +115,7 @@ impl Shared {
         if !references.is_empty()
             && let Ok(true) = sent
         {
-            sent = match self.push_references(&mut tx, cell, references) {
+            sent = match self.push_references(&mut tx, cell.id, references) {
                 Ok(sent) => sent,
                 Err(error) => {
                     self.after_push(tx, Ok(false))?;
@@ -156,12 +156,12 @@ impl Shared {
     fn push_references(
         &self,
         tx: &mut Tx,
-        cell: &StreamCell,
+        stream: StreamId,
         references: &[Passing],
     ) -> Result<Result<bool, PeerMisbehaved>, StreamError> {
         let extents: SmallVec<[Extent; 4]> = references
             .iter()
-            .flat_map(|passing| passing.extents(cell.id))
+            .flat_map(|passing| passing.extents(stream))
             .collect();
         let descriptors = references.iter().map(Passing::descriptors).sum();
         let room = tx.producer.has_room_for_extents(&self.inbox, extents.len());
@@ -191,9 +191,6 @@ impl Shared {
         let sent = tx.producer.sent() - 1;
         tx.handed_over
             .extend(std::iter::repeat_n(sent, descriptors));
-        if let Some(connection) = &self.references {
-            cell.references_of(connection).sent(references.len());
-        }
         Ok(pushed)
     }
 

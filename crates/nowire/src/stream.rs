@@ -15,7 +15,7 @@ use crate::Peer;
 use crate::cell::{Half, StreamCell, StreamState};
 use crate::connection::Connection;
 use crate::error::StreamError;
-use crate::refs::{Carrier, Passing};
+use crate::refs::{Carrier, Passing, References};
 use crate::wait::Calling;
 
 /// A stream that the client has opened.
@@ -271,6 +271,11 @@ impl Sender {
     /// references.
     pub fn carrier(&self) -> Option<Carrier> {
         self.connection.shared().references.clone().map(Carrier)
+    }
+
+    /// Counts references that are to be sent on this stream.
+    pub(crate) fn will_send(&self, connection: &Arc<References>, count: usize) {
+        self.cell.references_of(connection).sends(count);
     }
 
     /// Whether the end has been sent, or is not wanted any more.

@@ -30,8 +30,12 @@ impl Blob {
             carried::broken(error.clone());
             return Way::Broken;
         }
-        let from_bytes = carried::reference_from_bytes();
-        if from_bytes.is_some_and(|from| self.to_send(from, carried::pool).is_some()) {
+        let address = std::ptr::from_ref(self).addr();
+        if let Some(from) = carried::reference_from_bytes()
+            && self.len() >= from
+            && carried::may_refer(address)
+            && self.to_send(from, carried::pool).is_some()
+        {
             return Way::Token;
         }
         match self.open() {

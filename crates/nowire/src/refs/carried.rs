@@ -13,6 +13,7 @@ use nowire_memory::refs::{Ref, RefError};
 #[cfg(feature = "prost")]
 use super::arrived::{TOKEN_BYTES, token};
 use super::connection::{Carrier, Passing};
+use crate::Sender;
 
 thread_local! {
     static CARRYING: RefCell<Option<Carrying>> = const { RefCell::new(None) };
@@ -25,6 +26,11 @@ struct Carrying {
     /// From how many bytes on data goes by reference in the message that is being
     /// encoded: decided once a message, whose length is asked for before its bytes.
     from_bytes: Option<usize>,
+    /// How many more references may be carried.
+    room: usize,
+    /// Where the blobs lie that go by reference in this message: each is asked
+    /// several times how it goes, and must say the same each time.
+    referred: Vec<usize>,
     carried: Carried,
 }
 
@@ -50,6 +56,8 @@ impl Carried {
         let carrying = Carrying {
             carrier: carrier.clone(),
             from_bytes: None,
+            room: carrier.0.room(),
+            referred: Vec::new(),
             carried: Self::default(),
         };
         let _restore = Restore(CARRYING.replace(Some(carrying)));
@@ -63,13 +71,17 @@ impl Carried {
         self.refs.is_empty()
     }
 
-    /// Makes them ready to be sent.
+    /// Makes them ready to be sent, in the order of their numbers, by `sender`.
     ///
     /// # Errors
     /// If a part of a segment would have to be copied, or a segment to be sealed,
     /// and cannot be.
-    pub fn pass(self, carrier: &Carrier) -> Result<Vec<Passing>, RefError> {
-        let Carrier(references) = carrier;
+    pub fn pass(self, sender: &Sender) -> Result<Vec<Passing>, RefError> {
+        let Some(Carrier(references)) = sender.carrier() else {
+            return Ok(Vec::new());
+        };
+        // From here on they count, so that others do not take the same room.
+        sender.will_send(&references, self.refs.len());
         let pass = |(number, reference)| references.pass(number, &reference);
         self.refs.into_iter().map(pass).collect()
     }
@@ -92,8 +104,8 @@ pub fn encoding<R>(encode: impl FnOnce() -> R) -> Result<R, RefError> {
         CARRYING.with_borrow_mut(|carrying| {
             if let Some(carrying) = carrying {
                 let Carrier(references) = &carrying.carrier;
-                let from_bytes = encoding.then(|| references.reference_from_bytes());
-                carrying.from_bytes = from_bytes.flatten();
+                carrying.from_bytes = encoding.then(|| references.reference_from_bytes());
+                carrying.referred.clear();
             }
         });
     }
@@ -115,6 +127,26 @@ pub(super) fn broken(error: RefError) {
 #[cfg(feature = "prost")]
 pub(super) fn reference_from_bytes() -> Option<usize> {
     CARRYING.with_borrow(|carrying| carrying.as_ref()?.from_bytes)
+}
+
+/// Whether the blob that lies there, which is long enough, may go by reference in
+/// the message being encoded: the peer takes only so many.
+#[cfg(feature = "prost")]
+pub(super) fn may_refer(address: usize) -> bool {
+    CARRYING.with_borrow_mut(|carrying| {
+        let Some(carrying) = carrying else {
+            return false;
+        };
+        if carrying.referred.contains(&address) {
+            return true;
+        }
+        let Some(room) = carrying.room.checked_sub(1) else {
+            return false;
+        };
+        carrying.room = room;
+        carrying.referred.push(address);
+        true
+    })
 }
 
 /// The pool for what goes by reference in the message being encoded.

@@ -89,8 +89,8 @@ impl StreamReferences {
         }
     }
 
-    /// Counts references that were sent.
-    pub(crate) fn sent(&self, count: usize) {
+    /// Counts references that are sent.
+    pub(crate) fn sends(&self, count: usize) {
         let before = self.sent.fetch_add(count, Ordering::Relaxed);
         let counted = OUTSTANDING_OF_STREAM.saturating_sub(before).min(count);
         let outstanding = &self.references.outstanding;
@@ -160,11 +160,17 @@ impl References {
             .unwrap_or_else(|| Pool::process())
     }
 
-    /// Size in bytes from which data goes by reference; none while the peer has as
-    /// many references as it takes.
-    pub(crate) fn reference_from_bytes(&self) -> Option<usize> {
+    /// Size in bytes from which data goes by reference.
+    pub(crate) fn reference_from_bytes(&self) -> usize {
+        self.options.reference_from_bytes
+    }
+
+    /// How many more references one stream may send before it is looked again; none
+    /// while the peer has as many as it takes.
+    pub(crate) fn room(&self) -> usize {
         let outstanding = self.outstanding.load(Ordering::Relaxed);
-        (outstanding < self.outstanding_limit).then_some(self.options.reference_from_bytes)
+        let room = self.outstanding_limit.saturating_sub(outstanding);
+        room.min(OUTSTANDING_OF_STREAM)
     }
 
     /// Most extents that go before one frame.
