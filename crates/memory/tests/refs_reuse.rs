@@ -293,6 +293,27 @@ fn no_more_is_kept_than_was_allowed_and_all_of_it_is_given_back() {
     assert_eq!(none.usage().kept_bytes, 0);
 }
 
+/// Sets how many descriptors this process may have.
+fn limit_descriptors(limit: u64) {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = Rlimit {
+        current: Some(limit),
+        maximum: Some(limit),
+    };
+    setrlimit(Resource::Nofile, limit).expect("a lower limit");
+}
+
+#[test]
+fn free_memory_leaves_descriptors_to_others() {
+    alone("free_memory_leaves_descriptors_to_others", || {
+        limit_descriptors(256);
+        let pool = pool();
+        let all: Vec<_> = (0..100).map(|_| pool.alloc(1).expect("memory")).collect();
+        drop(all);
+        assert!(descriptors_and_mappings().0 <= 256 / 8);
+    });
+}
+
 #[test]
 fn what_waits_does_not_pile_up_behind_what_is_kept() {
     alone("what_waits_does_not_pile_up_behind_what_is_kept", || {
@@ -436,12 +457,7 @@ fn a_process_out_of_descriptors_is_told_so_and_recovers() {
     alone(
         "a_process_out_of_descriptors_is_told_so_and_recovers",
         || {
-            use rustix::process::{Resource, Rlimit, setrlimit};
-            let limit = Rlimit {
-                current: Some(64),
-                maximum: Some(64),
-            };
-            setrlimit(Resource::Nofile, limit).expect("a lower limit");
+            limit_descriptors(64);
             let pool = pool();
             let mut held = Vec::new();
             let error = loop {

@@ -104,23 +104,25 @@ fn check(extents: &[Extent], descriptors: usize) -> Result<Vec<Said>, ExtentFlaw
                 .ok()
                 .filter(|&bytes| isize::try_from(bytes).is_ok())
                 .ok_or(ExtentFlaw::TooLong)?;
-            let data_bytes = first.whole.then(|| distinct_bytes(extents, descriptor));
+            let named_bytes = distinct_bytes(extents, descriptor)?;
             Ok(Said {
                 size_bytes,
-                data_bytes: data_bytes.flatten(),
+                data_bytes: first.whole.then_some(named_bytes),
             })
         })
         .collect()
 }
 
-/// How many bytes the extents in one segment name; `None` if any twice.
-fn distinct_bytes(extents: &[Extent], descriptor: usize) -> Option<usize> {
+/// How many bytes the extents in one segment name.
+fn distinct_bytes(extents: &[Extent], descriptor: usize) -> Result<usize, ExtentFlaw> {
     let named = extents.iter().filter(|e| e.descriptor == descriptor);
     let mut named: Vec<_> = named.map(|e| (e.offset_bytes, e.bytes)).collect();
     named.sort_unstable();
-    let apart = named
-        .windows(2)
-        .all(|pair| pair[0].0 + pair[0].1 <= pair[1].0);
-    let sum = named.iter().map(|(_, bytes)| bytes).sum::<u64>();
-    apart.then_some(sum as usize)
+    let overlap = |pair: &[(u64, u64)]| pair[0].0 + pair[0].1 > pair[1].0;
+    if named.windows(2).any(overlap) {
+        // Else a peer could make this side copy far more than it has itself.
+        return Err(ExtentFlaw::Overlap { descriptor });
+    }
+    // Not more than the sum of all, which can be addressed.
+    Ok(named.iter().map(|(_, bytes)| *bytes as usize).sum())
 }

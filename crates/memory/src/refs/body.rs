@@ -43,7 +43,7 @@ impl Segment {
 }
 
 /// Adjacent bytes of a segment, at least one, as a part of a ref. The pieces of a
-/// ref do not overlap, unless a peer said so.
+/// ref do not overlap.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
     pub(super) segment: Segment,
@@ -138,6 +138,15 @@ impl Body {
             copies: Mutex::default(),
         }
     }
+}
+
+/// Checks that the segments are there and as they must be, before anything is
+/// allocated by what a peer says of their size.
+pub(super) fn check(pieces: &[Piece]) -> Result<(), RefError> {
+    pieces.iter().try_for_each(|piece| match &piece.segment {
+        Segment::Own(_) => Ok(()),
+        Segment::Foreign(foreign) => foreign.checked().map(drop),
+    })
 }
 
 /// The parts of `pieces` that lie in `range` of the ref.

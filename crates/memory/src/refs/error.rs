@@ -195,6 +195,12 @@ pub enum ExtentFlaw {
         /// The descriptor's index.
         descriptor: usize,
     },
+    /// Two extents name the same bytes.
+    #[error("two extents of descriptor {descriptor} overlap")]
+    Overlap {
+        /// The descriptor's index.
+        descriptor: usize,
+    },
     /// More bytes than this process can address.
     #[error("extents of more bytes than can be addressed")]
     TooLong,

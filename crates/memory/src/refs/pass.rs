@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use rustix::fd::BorrowedFd;
 
-use super::body::{Copied, Piece, Segment, read};
+use super::body::{self, Copied, Piece, Segment};
 use super::own::Own;
 use super::{Buffer, Pool, Ref, RefError};
 
@@ -165,13 +165,14 @@ impl Ref {
             Copied::Segment(id) => piece.segment.id() == id,
             Copied::All => true,
         };
+        body::check(self.pieces())?;
         let pieces = || self.pieces().iter().filter(meant);
         let bytes = pieces().map(|piece| piece.len).sum();
         let mut buffer = Buffer::unfilled(pool.stock(), bytes)?;
         let mut rest = &mut buffer[..];
         for piece in pieces() {
             let (here, after) = rest.split_at_mut(piece.len);
-            read(self.pieces(), piece.start, here)?;
+            body::read(self.pieces(), piece.start, here)?;
             rest = after;
         }
         let own = buffer

@@ -101,9 +101,10 @@ impl Ref {
     /// the changes.
     ///
     /// # Errors
-    /// None here: memory is asked for, and the bytes of a peer are looked at, when
-    /// something is written or read.
+    /// [`RefError::Segment`] for memory of a peer that is not as it must be,
+    /// [`RefError::Lost`]. Memory is asked for when something is written.
     pub fn edit(&self, pool: &Pool) -> Result<Edit, RefError> {
+        body::check(self.pieces())?;
         Ok(Edit::of(self.clone(), pool))
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::own::Own;
 use super::{PoolError, PoolOptions, Reuse, Usage, class};
@@ -22,6 +23,13 @@ const TRIES: usize = 4;
 /// kept waits already.
 const TRIES_ON_RETURN: usize = 2;
 
+/// The part of the descriptors this process may have that free segments take, at
+/// most: each has one.
+const KEPT_PART_OF_DESCRIPTORS: u64 = 8;
+
+/// Free segments kept, at most, however many descriptors there may be.
+const KEPT_SEGMENTS: u64 = 1024;
+
 /// How a segment comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -39,6 +47,7 @@ pub(super) enum Ending {
 #[derive(Debug)]
 pub(super) struct Stock {
     options: PoolOptions,
+    keep_segments: usize,
     state: Mutex<State>,
     /// Held while segments that wait are tried, as they are in no list then.
     sweep: Mutex<()>,
@@ -56,6 +65,7 @@ struct State {
     /// What is free, by size.
     kept: BTreeMap<usize, VecDeque<Kept>>,
     kept_bytes: usize,
+    kept_segments: usize,
     /// Counts what is let go of and kept, to tell what is older.
     turn: u64,
 }
@@ -103,8 +113,11 @@ impl Candidate {
 
 impl Stock {
     pub(super) fn new(options: PoolOptions) -> Arc<Self> {
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let keep_segments = (descriptors / KEPT_PART_OF_DESCRIPTORS).min(KEPT_SEGMENTS);
         Arc::new(Self {
             options,
+            keep_segments: keep_segments as usize,
             state: Mutex::default(),
             sweep: Mutex::default(),
         })
@@ -140,6 +153,7 @@ impl Stock {
         let mut state = self.lock();
         let kept = state.kept.get_mut(&size)?.pop_back()?;
         state.kept_bytes -= size;
+        state.kept_segments -= 1;
         state.live_bytes += size;
         state.segments += 1;
         Some(kept.warm)
@@ -212,7 +226,7 @@ impl Stock {
         let size = warm.size_bytes();
         match ending {
             Ending::Private if self.options.reuse == Reuse::Proven => {
-                let gone = self.lock().keep(warm, &self.options);
+                let gone = self.lock().keep(warm, self);
                 drop(gone);
             }
             Ending::Private | Ending::Unknown => {
@@ -231,6 +245,7 @@ impl Stock {
             state.waiting_segments += 1;
             state.enqueue(segment);
             state.waiting_bytes + state.kept_bytes > self.options.keep_bytes
+                || state.waiting_segments + state.kept_segments > self.keep_segments
         };
         if many {
             self.try_lightly(Which::Any, TRIES_ON_RETURN);
@@ -277,7 +292,7 @@ impl Stock {
             state.waiting_segments -= 1;
             match segment {
                 Candidate::Reusable(warm) if holders == Holders::None => {
-                    let evicted = state.keep(warm, &self.options);
+                    let evicted = state.keep(warm, self);
                     given_back += evicted.iter().map(Warm::size_bytes).sum::<usize>();
                     gone.extend(evicted.into_iter().map(Candidate::Reusable));
                 }
@@ -333,18 +348,20 @@ impl State {
     }
 
     /// Keeps a segment that is in use no more; returns what there is no room for.
-    fn keep(&mut self, warm: Warm, options: &PoolOptions) -> Vec<Warm> {
+    fn keep(&mut self, warm: Warm, stock: &Stock) -> Vec<Warm> {
+        let keep_bytes = stock.options.keep_bytes;
         let size = warm.size_bytes();
         self.uncount(size);
-        if size > options.keep_bytes {
+        if size > keep_bytes {
             return vec![warm];
         }
         let turn = self.next_turn();
         let kept = self.kept.entry(size).or_default();
         kept.push_back(Kept { turn, warm });
         self.kept_bytes += size;
+        self.kept_segments += 1;
         let mut gone = Vec::new();
-        while self.kept_bytes > options.keep_bytes {
+        while self.kept_bytes > keep_bytes || self.kept_segments > stock.keep_segments {
             let Some(oldest) = self.evict() else { break };
             gone.push(oldest);
         }
@@ -357,6 +374,7 @@ impl State {
         let kept = self.kept.values_mut().filter(|kept| !kept.is_empty());
         let kept = kept.min_by_key(|kept| oldest(kept))?.pop_front()?;
         self.kept_bytes -= kept.warm.size_bytes();
+        self.kept_segments -= 1;
         Some(kept.warm)
     }
 

@@ -113,6 +113,7 @@ fn map(pieces: &[Piece], len: usize) -> Result<Option<Mapped>, RefError> {
 }
 
 fn copy(pieces: &[Piece], len: usize) -> Result<Scratch, RefError> {
+    body::check(pieces)?;
     let mut copy = Scratch::new(len).map_err(|_| RefError::NoMemory { len_bytes: len })?;
     body::read(pieces, 0, copy.bytes_mut())?;
     Ok(copy)
