@@ -11,6 +11,7 @@
 
 mod blocks;
 mod deed;
+pub mod depot;
 mod draft;
 mod example_server;
 mod hostile;

@@ -1,5 +1,6 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -30,8 +31,17 @@ impl Program {
         I: IntoIterator<Item = A>,
         A: AsRef<OsStr>,
     {
-        let mut child = Command::new(path)
-            .args(arguments)
+        let mut command = Command::new(path);
+        command.args(arguments);
+        Self::run(command)
+    }
+
+    /// Starts the program that `command` runs.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn run(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -110,6 +120,25 @@ impl Program {
         self.child.wait().expect("it is ours");
     }
 
+    /// Waits until it ends by itself; whether that was by `SIGKILL`.
+    ///
+    /// # Panics
+    /// If it does not end within a minute.
+    pub fn was_killed(&mut self) -> bool {
+        self.wait().signal() == Some(9)
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it did not end in time");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Stops it until [`resume`](Self::resume).
     ///
     /// # Panics
@@ -137,14 +166,7 @@ impl Program {
     /// If it does not end within a minute.
     pub fn end(&mut self) -> ExitStatus {
         self.input = None;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is ours") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it did not end in time");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.wait()
     }
 
     /// What it has and uses.

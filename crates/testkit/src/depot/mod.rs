@@ -1,0 +1,177 @@
+//! A service that takes, keeps, passes on and gives out large data.
+
+mod contents;
+#[allow(missing_docs, unreachable_pub, reason = "generated; proto/depot.proto tells")]
+mod proto {
+    tonic::include_proto!("nowire.testkit");
+}
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nowire_grpc::{Blob, Channel};
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+pub use contents::{contents, is_made_of};
+pub use proto::depot_client::DepotClient;
+pub use proto::depot_server::DepotServer;
+pub use proto::{Nothing, Order, Parcel, Receipt};
+
+use proto::depot_server::Depot as Service;
+
+/// A depot, and where it forwards to.
+#[derive(Clone, Debug, Default)]
+pub struct Depot {
+    next: Option<DepotClient<Channel>>,
+    kept: Arc<Mutex<Vec<Parcel>>>,
+}
+
+impl Depot {
+    /// One that forwards nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One that forwards over `channel`.
+    pub fn before(channel: Channel) -> Self {
+        Self {
+            next: Some(DepotClient::new(channel)),
+            kept: Arc::default(),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Parcel>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Parcel {
+    /// One whose content is made of `seed`.
+    pub fn of(seed: u64, content: impl Into<Blob>) -> Self {
+        Self {
+            seed,
+            content: Some(content.into()),
+            ..Self::default()
+        }
+    }
+
+    fn blobs(&self) -> impl Iterator<Item = (u64, &Blob)> {
+        let all = self.content.iter().chain(&self.others);
+        (self.seed..).zip(all)
+    }
+}
+
+impl Receipt {
+    /// Looks at what is in a parcel.
+    pub fn look(&mut self, parcel: &Parcel) {
+        self.note(parcel);
+        for (seed, blob) in parcel.blobs() {
+            match blob.open() {
+                Ok(bytes) if is_made_of(seed, &bytes) => {}
+                Ok(_) => self.wrong += 1,
+                Err(error) => {
+                    self.failed += 1;
+                    self.failure = error.to_string();
+                }
+            }
+        }
+    }
+
+    /// Notes what is in a parcel, without a look at it.
+    pub fn note(&mut self, parcel: &Parcel) {
+        for (_, blob) in parcel.blobs() {
+            self.blobs += 1;
+            self.by_reference += u32::from(blob.reference().is_some());
+            self.bytes += blob.len() as u64;
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Service for Depot {
+    type UnloadStream = Pin<Box<dyn Stream<Item = Result<Parcel, Status>> + Send>>;
+    type ExchangeStream = Self::UnloadStream;
+
+    async fn store(&self, request: Request<Parcel>) -> Result<Response<Receipt>, Status> {
+        let mut receipt = Receipt::default();
+        receipt.look(request.get_ref());
+        Ok(Response::new(receipt))
+    }
+
+    async fn keep(&self, request: Request<Parcel>) -> Result<Response<Receipt>, Status> {
+        let parcel = request.into_inner();
+        let mut receipt = Receipt::default();
+        receipt.note(&parcel);
+        self.kept().push(parcel);
+        Ok(Response::new(receipt))
+    }
+
+    async fn inspect(&self, _: Request<Nothing>) -> Result<Response<Receipt>, Status> {
+        let mut receipt = Receipt::default();
+        for parcel in &*self.kept() {
+            receipt.look(parcel);
+        }
+        Ok(Response::new(receipt))
+    }
+
+    async fn clear(&self, _: Request<Nothing>) -> Result<Response<Receipt>, Status> {
+        let mut receipt = Receipt::default();
+        let kept = std::mem::take(&mut *self.kept());
+        kept.iter().for_each(|parcel| receipt.note(parcel));
+        Ok(Response::new(receipt))
+    }
+
+    async fn forward(&self, request: Request<Parcel>) -> Result<Response<Receipt>, Status> {
+        let next = self.next.clone();
+        let mut next = next.ok_or_else(|| Status::failed_precondition("the last depot"))?;
+        next.keep(request.into_inner()).await
+    }
+
+    async fn r#return(&self, request: Request<Parcel>) -> Result<Response<Parcel>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+
+    async fn wait(&self, request: Request<Parcel>) -> Result<Response<Receipt>, Status> {
+        let parcel = request.into_inner();
+        std::future::pending::<()>().await;
+        drop(parcel);
+        Ok(Response::new(Receipt::default()))
+    }
+
+    async fn load(
+        &self,
+        request: Request<Streaming<Parcel>>,
+    ) -> Result<Response<Receipt>, Status> {
+        let mut parcels = request.into_inner();
+        let mut receipt = Receipt::default();
+        while let Some(parcel) = parcels.message().await? {
+            receipt.look(&parcel);
+            if parcel.pause_us > 0 {
+                tokio::time::sleep(Duration::from_micros(parcel.pause_us.into())).await;
+            }
+        }
+        Ok(Response::new(receipt))
+    }
+
+    async fn unload(
+        &self,
+        request: Request<Order>,
+    ) -> Result<Response<Self::UnloadStream>, Status> {
+        let order = request.into_inner();
+        let parcels = (0..u64::from(order.count)).map(move |number| {
+            let seed = order.seed + number;
+            Ok(Parcel::of(seed, contents(seed, order.bytes as usize)))
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(parcels))))
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<Parcel>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let parcels = request.into_inner();
+        Ok(Response::new(Box::pin(parcels.map(|parcel| parcel))))
+    }
+}

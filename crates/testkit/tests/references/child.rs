@@ -1,0 +1,110 @@
+//! What this program does as another process of a test.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+
+use nowire::crash_points;
+use nowire_testkit::depot::{Depot, DepotServer};
+use nowire_testkit::{panics, warnings, watch};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::setup::Setup;
+
+pub(crate) const ROLE: &str = "NOWIRE_TEST_ROLE";
+pub(crate) const SETUP: &str = "NOWIRE_TEST_SETUP";
+pub(crate) const DIR: &str = "NOWIRE_TEST_DIR";
+
+/// Times a point is reached without harm before it kills.
+const TIMES: u32 = 3;
+
+/// Messages of any size that this process may have to take.
+const MESSAGE_BYTES: usize = 64 << 20;
+
+/// Not a test: what this program does when a test starts it once more.
+#[test]
+fn process() {
+    let Ok(role) = std::env::var(ROLE) else {
+        return;
+    };
+    watch();
+    let words = std::env::var(SETUP).unwrap_or_default();
+    let dir = PathBuf::from(std::env::var_os(DIR).expect("a runtime directory"));
+    let setup = Setup::new(&words, &dir);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("threads");
+    match role.as_str() {
+        "depot" => depot(&setup, &runtime),
+        other => panic!("no such role: {other}"),
+    }
+    // What is still open is not waited for.
+    runtime.shutdown_background();
+}
+
+fn announce(what: &str) {
+    // The test harness has begun a line.
+    println!("\n{what}");
+}
+
+/// Arms the point that the setup names, if it names one.
+fn arm(setup: &Setup) {
+    if let Some(point) = setup.word("crash") {
+        crash_points::arm(point, TIMES);
+    }
+}
+
+/// Serves a depot until its input ends.
+fn depot(setup: &Setup, runtime: &tokio::runtime::Runtime) {
+    let _inside = runtime.enter();
+    let depot = match setup.word("next") {
+        Some(next) => Depot::before(setup.channel(next)),
+        None => Depot::new(),
+    };
+    let service = DepotServer::new(depot)
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    let address = setup.word("at").expect("an address").to_owned();
+    let bound = setup.server().add_service(service).bind(&address);
+    let bound = runtime.block_on(bound).expect("the address is free");
+    let address = bound.local_addr().map_or(address, |at| format!("http://{at}"));
+    runtime.spawn(bound.serve());
+    arm(setup);
+    announce(&format!("serving {address}"));
+    answer(setup);
+}
+
+/// Answers questions, in lines, until there are no more.
+fn answer(setup: &Setup) {
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { return };
+        match line.as_str() {
+            "panics" => println!("panics {}", panics()),
+            "misbehaved" => println!("misbehaved {}", warnings("misbehaved").len()),
+            "segments" => {
+                setup.pool().reclaim();
+                println!("segments {}", setup.pool().usage().segments);
+            }
+            "starve" => {
+                let open = std::fs::read_dir("/proc/self/fd").expect("own descriptors");
+                limit(open.count() as u64);
+                println!("starve");
+            }
+            "feed" => {
+                limit(getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20));
+                println!("feed");
+            }
+            other => println!("what is {other:?}?"),
+        }
+    }
+}
+
+/// Numbers from `limit` on are not given to descriptors.
+fn limit(limit: u64) {
+    let lowered = Rlimit {
+        current: Some(limit),
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    setrlimit(Resource::Nofile, lowered).expect("a limit may be changed");
+}

@@ -1,0 +1,129 @@
+//! How a process is set up, in words as `keeping=trust`.
+
+use std::path::{Path, PathBuf};
+
+use nowire::Keeping;
+use nowire::refs::{Pool, PoolOptions, Reuse};
+use nowire::{RefOptions, SealFrom, Trust};
+use nowire_grpc::{CarrierPolicy, Channel, Endpoint, Server};
+use nowire_protocol::geometry::Geometry;
+
+use crate::scene::PATIENCE;
+
+/// What the words say, and where processes meet.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    words: String,
+    dir: PathBuf,
+}
+
+impl Setup {
+    pub(crate) fn new(words: &str, dir: &Path) -> Self {
+        Self {
+            words: words.to_owned(),
+            dir: dir.to_owned(),
+        }
+    }
+
+    pub(crate) fn word(&self, name: &str) -> Option<&str> {
+        let mut words = self.words.split_whitespace();
+        words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        Some(self.word(name)?.parse().expect("a number"))
+    }
+
+    pub(crate) fn says(&self, word: &str) -> bool {
+        self.words.split_whitespace().any(|said| said == word)
+    }
+
+    fn geometry(&self) -> Geometry {
+        if self.says("small") {
+            Geometry::SMALLEST
+        } else {
+            Geometry::DEFAULT
+        }
+    }
+
+    fn trust(&self) -> Trust {
+        Trust {
+            uids: self.number("trusted").map(|uid| uid as u32).into_iter().collect(),
+            gids: Vec::new(),
+        }
+    }
+
+    /// The pool of the process.
+    pub(crate) fn pool(&self) -> Pool {
+        if self.says("used-once") {
+            Pool::new(PoolOptions {
+                reuse: Reuse::Never,
+                ..PoolOptions::default()
+            })
+        } else {
+            Pool::process().clone()
+        }
+    }
+
+    fn references(&self) -> RefOptions {
+        let mut references = RefOptions {
+            enabled: !self.says("off"),
+            keeping: match self.word("keeping") {
+                Some("trust") => Keeping::Trust,
+                Some("seal") => Keeping::Seal,
+                _ => Keeping::Copy,
+            },
+            seal: match self.number("seal") {
+                Some(bytes) => SealFrom::Bytes(bytes as u32),
+                None => SealFrom::Never,
+            },
+            pool: Some(self.pool()),
+            ..RefOptions::default()
+        };
+        if let Some(limit) = self.number("held") {
+            references.held_limit = limit as usize;
+        }
+        if let Some(bytes) = self.number("from") {
+            references.reference_from_bytes = bytes as usize;
+        }
+        references
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        Server::builder().memory_options(|listen| {
+            listen.runtime_dir = Some(self.dir.clone());
+            listen.handshake_timeout = PATIENCE;
+            listen.outbox = self.geometry();
+            listen.allowed = self.trust();
+            listen.references = self.references();
+            if let Some(bytes) = self.number("window") {
+                listen.window_bytes = bytes as u32;
+            }
+        })
+    }
+
+    pub(crate) fn endpoint(&self, address: &str) -> Endpoint {
+        let policy = match self.word("carrier") {
+            Some("http2") => CarrierPolicy::Never,
+            _ => CarrierPolicy::Require,
+        };
+        Endpoint::from_shared(address)
+            .expect("an address")
+            .carrier(policy)
+            .memory_options(|connect| {
+                connect.runtime_dir = Some(self.dir.clone());
+                connect.timeout = PATIENCE;
+                connect.outbox = self.geometry();
+                connect.trusted = self.trust();
+                connect.references = self.references();
+                if let Some(bytes) = self.number("window") {
+                    connect.window_bytes = bytes as u32;
+                }
+            })
+    }
+
+    /// A channel that connects when it is used.
+    pub(crate) fn channel(&self, address: &str) -> Channel {
+        self.endpoint(address).connect_lazy()
+    }
+}
