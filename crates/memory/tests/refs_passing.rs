@@ -399,6 +399,38 @@ fn a_seal_that_is_asked_for_is_there_and_views_stay_good() {
 }
 
 #[test]
+fn a_reader_does_not_notice_that_its_memory_is_sealed() {
+    let pool = pool();
+    let data = pattern(200_000, 20);
+    let (refs, to_scan) = std::sync::mpsc::channel::<Ref>();
+    std::thread::scope(|threads| {
+        let reader = threads.spawn(|| {
+            let mut seen = 0;
+            for shared in to_scan {
+                let view = shared.map().expect("a view");
+                // It is sealed while this goes on.
+                for _ in 0..20 {
+                    assert!(*view == data, "a byte changed under the reader");
+                }
+                seen += 1;
+            }
+            seen
+        });
+        let way = Way::with(&pool, own_uid(), Keeping::Seal, 0);
+        for _ in 0..100 {
+            let shared = pool.copy_of(&data).expect("memory");
+            refs.send(shared.clone()).expect("the reader is there");
+            std::thread::yield_now();
+            let parcel = way.parcel(&shared);
+            let seals = fs::fcntl_get_seals(&parcel.descriptors[0]).expect("a memory file");
+            assert!(seals.contains(SealFlags::WRITE));
+        }
+        drop(refs);
+        assert_eq!(reader.join().expect("no change seen"), 100);
+    });
+}
+
+#[test]
 fn a_ref_that_was_passed_unsealed_can_be_sealed_for_the_next_peer() {
     let pool = pool();
     let data = pattern(100_000, 11);

@@ -1,5 +1,6 @@
 //! Memory that is being written.
 
+use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -13,7 +14,6 @@ use super::{PoolError, Ref};
 /// it is [shared](Self::share).
 ///
 /// It holds bytes like a `Vec<u8>` that never grows beyond its capacity.
-#[derive(Debug)]
 pub struct Buffer {
     /// None when there is no capacity.
     own: Option<Own>,
@@ -141,6 +141,15 @@ impl AsRef<[u8]> for Buffer {
 impl AsMut<[u8]> for Buffer {
     fn as_mut(&mut self) -> &mut [u8] {
         self
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,8 @@
 //! - **Who may read.** A descriptor opens all of its segment. So it is passed only
 //!   if the ref names all that was ever written there, or the peer has the segment
 //!   already; else the bytes that are named are copied to a segment of their own
-//!   first.
+//!   first, once for each ref. All other passing costs the same at any size: a
+//!   descriptor is sent, received and closed. (The example `ref_costs` measures it.)
 //! - **Reuse.** Memory that was passed is used again when the kernel proves that
 //!   nobody else has it open or mapped (see [`Reuse`]).
 //! - **Keeping still.** Who reads decides whether it trusts the owner not to write

@@ -1,5 +1,6 @@
 //! Segments of this process: what buffers, refs and edits share.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::BorrowedFd;
@@ -15,7 +16,6 @@ use crate::sys::warm::Warm;
 const KNOWN_CONNECTIONS: usize = 64;
 
 /// A segment of this process, from when it is allocated until nobody here has it.
-#[derive(Debug)]
 pub(super) struct Own {
     /// Until dropped.
     warm: Option<Warm>,
@@ -193,6 +193,15 @@ impl Own {
 impl Handed {
     fn is_reusable(&self, warm: &Warm, reuse: Reuse) -> bool {
         reuse == Reuse::Proven && warm.is_provable() && !self.strangers && !warm.is_frozen()
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Own")
+            .field("len", &self.len())
+            .field("size_bytes", &self.size_bytes())
+            .finish_non_exhaustive()
     }
 }
 

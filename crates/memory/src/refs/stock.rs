@@ -1,6 +1,7 @@
 //! The segments of a pool: how much there is, what is free, what may be soon.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
@@ -44,7 +45,6 @@ pub(super) enum Ending {
 }
 
 /// What the clones of a pool, and its segments, have in common.
-#[derive(Debug)]
 pub(super) struct Stock {
     options: PoolOptions,
     keep_segments: usize,
@@ -53,7 +53,7 @@ pub(super) struct Stock {
     sweep: Mutex<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// Of all segments but those kept.
     live_bytes: usize,
@@ -70,19 +70,16 @@ struct State {
     turn: u64,
 }
 
-#[derive(Debug)]
 struct Waiting {
     turn: u64,
     segment: Candidate,
 }
 
-#[derive(Debug)]
 enum Candidate {
     Reusable(Warm),
     Spent(Unmapped),
 }
 
-#[derive(Debug)]
 struct Kept {
     turn: u64,
     warm: Warm,
@@ -333,6 +330,15 @@ impl Stock {
             segments: state.segments,
             waiting_segments: state.waiting_segments,
         }
+    }
+}
+
+impl fmt::Debug for Stock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stock")
+            .field("options", &self.options)
+            .field("usage", &self.usage())
+            .finish_non_exhaustive()
     }
 }
 
