@@ -88,7 +88,6 @@ pub(crate) fn status_of(error: &StreamError) -> Status {
             Status::internal(format!("the call ended without an answer: {code:?}"))
         }
         StreamError::Connection(error) => Status::unavailable(error.to_string()),
-        StreamError::Reference(error) => ref_status(error),
         error => Status::unknown(error.to_string()),
     }
 }

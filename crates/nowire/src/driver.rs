@@ -2,7 +2,6 @@
 //! ring when nobody else does, begins calls on the server, and notices death.
 
 use std::future::Future;
-use std::io;
 use std::os::fd::AsFd;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -14,7 +13,6 @@ use std::time::{Duration, Instant};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::ring::Control;
 use nowire_protocol::stream::Side;
-use tokio::io::Interest;
 use tokio::time::Sleep;
 
 use crate::cell::StreamCell;
@@ -128,9 +126,9 @@ impl Driver {
     fn poll_doorbell(&mut self, cx: &mut Context<'_>) -> Result<u32, ConnectionError> {
         let mut rung = 0_u32;
         while !self.hung_up {
-            match self.shared.socket.poll_read_ready(cx) {
+            let mut ready = match self.shared.socket.poll_read_ready(cx) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(ready)) => ready,
                 Poll::Ready(Err(error)) => {
                     let error = ConnectionError::Socket {
                         peer: self.shared.label(),
@@ -138,19 +136,16 @@ impl Driver {
                     };
                     return Err(self.shared.close(error));
                 }
-            }
-            let drained = self.shared.socket.try_io(Interest::READABLE, || {
-                let mut descriptors = self.shared.descriptors();
-                match descriptors.take_in(self.shared.socket.as_fd()) {
-                    Ok(Socket::Rung(times)) => Ok(Ok(Some(times))),
-                    Ok(Socket::Empty) => Err(io::ErrorKind::WouldBlock.into()),
-                    Ok(Socket::HungUp) => Ok(Ok(None)),
-                    Err(what) => Ok(Err(what)),
-                }
-            });
-            match drained.map(Result::transpose) {
-                Ok(Some(Err(what))) => return Err(self.shared.misbehaved(what)),
-                Ok(Some(Ok(times))) => {
+            };
+            let mut descriptors = self.shared.descriptors();
+            let taken = descriptors.take_in(self.shared.socket.as_fd());
+            drop(descriptors);
+            match taken {
+                Ok(Socket::Rung(times)) => {
+                    // There may be more behind a descriptor: other descriptors,
+                    // which are fetched with their frames, and rings for the same
+                    // time that we lay down.
+                    ready.clear_ready();
                     rung = rung.saturating_add(times);
                     if rung > EMPTY_RINGS {
                         // The rest is for the next turn: a storm must not hold us here.
@@ -158,8 +153,9 @@ impl Driver {
                         break;
                     }
                 }
-                Ok(None) => self.hung_up = true,
-                Err(_) => {}
+                Ok(Socket::Empty) => ready.clear_ready(),
+                Ok(Socket::HungUp) => self.hung_up = true,
+                Err(what) => return Err(self.shared.misbehaved(what)),
             }
         }
         Ok(rung)

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use nowire_memory::refs::RefError;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::ResetCode;
 
@@ -81,7 +80,4 @@ pub enum StreamError {
     /// The connection is no more.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// A reference could not be sent. The connection lives on.
-    #[error(transparent)]
-    Reference(#[from] RefError),
 }

@@ -50,7 +50,7 @@ impl Shared {
             rx.lookers += 1;
             'burst: loop {
                 for _ in 0..LOOKS {
-                    if each || rx.consumer.is_ready(&self.inbox) {
+                    if each || self.has_frame(&rx) {
                         match self.pump(&mut rx, None) {
                             Ok(taken) if taken > 0 || each => {
                                 found = done();

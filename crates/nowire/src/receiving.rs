@@ -18,7 +18,7 @@ use crate::cell::{Data, Half, StreamCell};
 use crate::crash::crash_point;
 use crate::descriptors::{Handed, Socket};
 use crate::error::{ConnectionError, StreamError};
-use crate::refs::{Arriving, Come};
+use crate::refs::{Arriving, Come, Step};
 use crate::shared::{BATCH, Shared};
 use crate::table::Found;
 use crate::wait::{Hot, Wait, Window};
@@ -44,6 +44,8 @@ pub(crate) struct Rx {
     arriving: Arriving,
     /// References that came before the frame that opens their stream.
     ahead: Vec<Come>,
+    /// The next frame needs a descriptor that has not come; it rings when it does.
+    stalled: bool,
 }
 
 impl Rx {
@@ -60,6 +62,7 @@ impl Rx {
             ping: None,
             arriving: Arriving::default(),
             ahead: Vec::new(),
+            stalled: false,
         }
     }
 }
@@ -91,7 +94,12 @@ impl Shared {
         let mut taken = 0;
         while taken < BATCH {
             match rx.consumer.peek(&self.inbox) {
-                Ok(Some(frame)) => self.dispatch(rx, frame, &mut arrivals)?,
+                Ok(Some(frame)) => {
+                    rx.stalled = !self.dispatch(rx, frame, &mut arrivals)?;
+                    if rx.stalled {
+                        break;
+                    }
+                }
                 Ok(None) => break,
                 Err(what) => return Err(self.misbehaved(what)),
             }
@@ -112,16 +120,21 @@ impl Shared {
 
     /// Whether there is anything to do.
     pub(crate) fn is_ready(&self, rx: &Rx) -> bool {
-        rx.consumer.is_ready(&self.inbox)
-            || (self.room_wanted.load(Ordering::Relaxed) && self.has_room())
+        self.has_frame(rx) || (self.room_wanted.load(Ordering::Relaxed) && self.has_room())
     }
 
+    /// Whether there is a frame that can be taken.
+    pub(crate) fn has_frame(&self, rx: &Rx) -> bool {
+        !rx.stalled && rx.consumer.is_ready(&self.inbox)
+    }
+
+    /// Whether the frame could be taken already.
     fn dispatch(
         &self,
         rx: &mut Rx,
         frame: Frame,
         arrivals: &mut Option<&mut Vec<Arc<StreamCell>>>,
-    ) -> Result<(), ConnectionError> {
+    ) -> Result<bool, ConnectionError> {
         let mut payload_bytes = 0;
         if !matches!(frame, Frame::Extent(_))
             && let Err(what) = rx.expect_no_reference(&frame)
@@ -129,7 +142,10 @@ impl Shared {
             return Err(self.misbehaved(what));
         }
         let result = match frame {
-            Frame::Extent(extent) => self.take_extent(rx, &extent),
+            Frame::Extent(extent) => match self.take_extent(rx, &extent) {
+                Ok(false) => return Ok(false),
+                taken => taken.map(drop),
+            },
             Frame::Parts(parts) => {
                 payload_bytes = parts.payload_bytes();
                 self.take_parts(rx, &parts, arrivals)
@@ -188,10 +204,11 @@ impl Shared {
         };
         result.map_err(|what| self.misbehaved(what))?;
         rx.consumer.advance(&self.outbox, payload_bytes);
-        Ok(())
+        Ok(true)
     }
 
-    fn take_extent(&self, rx: &mut Rx, extent: &Extent) -> Result<(), PeerMisbehaved> {
+    /// Whether the extent's descriptor has come.
+    fn take_extent(&self, rx: &mut Rx, extent: &Extent) -> Result<bool, PeerMisbehaved> {
         let Some(references) = &self.references else {
             return Err(PeerMisbehaved::Kind(KIND_EXTENT));
         };
@@ -202,24 +219,24 @@ impl Shared {
             arriving, sleeper, ..
         } = rx;
         let next = || self.next_descriptor(sleeper);
-        let Some(come) = arriving.take(extent, references.source(), next)? else {
-            return Ok(());
+        let come = match arriving.take(extent, references.source(), next)? {
+            Step::Wait => return Ok(false),
+            Step::Amid => return Ok(true),
+            Step::Come(come) => come,
         };
         crash_point!("refs.arrived");
         let found = self.table().find(come.stream)?;
         match found {
-            Found::Open(cell) => self.bring(&cell, come),
-            Found::Over => Ok(()),
-            Found::Fresh if self.side == Side::Server => {
-                rx.ahead.push(come);
-                Ok(())
-            }
-            Found::Fresh => Err(PeerMisbehaved::UnknownStream(come.stream)),
+            Found::Open(cell) => self.bring(&cell, come)?,
+            Found::Over => {}
+            Found::Fresh if self.side == Side::Server => rx.ahead.push(come),
+            Found::Fresh => return Err(PeerMisbehaved::UnknownStream(come.stream)),
         }
+        Ok(true)
     }
 
-    /// The next descriptor of the control socket; they are sent before their
-    /// frames.
+    /// The next descriptor of the control socket, if it has come. It is sent before
+    /// its frame or, to a peer that sleeps, behind it, as the doorbell.
     fn next_descriptor(&self, sleeper: &mut Sleeper) -> Result<Option<Handed>, PeerMisbehaved> {
         // With the lock held: whoever takes one off the socket puts it here first.
         let mut descriptors = self.descriptors();

@@ -6,11 +6,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use nowire_memory::refs::RefError;
 use nowire_memory::{OwnedSegment, PeerSegment, socket};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::{Extent, ResetCode, StreamId};
+use nowire_protocol::frame::{Extent, ResetCode};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::ring::{Control, Outgoing, Producer};
 use nowire_protocol::stream::{REFERENCE_BYTES, Side};
@@ -92,9 +91,6 @@ impl Shared {
     /// Puts references into the ring, and a frame behind them if there is one. False,
     /// with nothing sent, if there is no room, or if the stream was reset before
     /// the peer has heard of it.
-    ///
-    /// # Errors
-    /// [`StreamError::Reference`] if the kernel takes no descriptor now.
     pub(crate) fn send_parts(
         &self,
         cell: &StreamCell,
@@ -111,30 +107,36 @@ impl Shared {
         if cell.is_withheld() {
             return Ok(false);
         }
-        let mut sent = self.flush_unsent(&mut tx);
-        if !references.is_empty()
-            && let Ok(true) = sent
-        {
-            sent = match self.push_references(&mut tx, cell.id, references) {
-                Ok(sent) => sent,
-                Err(error) => {
-                    self.after_push(tx, Ok(false))?;
-                    return Err(error);
-                }
-            };
-        }
-        if let (Ok(true), Some(parts)) = (&sent, parts) {
-            sent = tx
-                .producer
-                .push_parts(&self.outbox, &self.inbox, cell.id, parts);
-            if let Ok(true) = sent {
-                cell.announced();
-                if !references.is_empty() {
-                    crash_point!("refs.frame-pushed");
-                }
+        let sent = match self.flush_unsent(&mut tx) {
+            Ok(true) if !references.is_empty() => {
+                self.push_with_references(&mut tx, cell, references, parts)
+            }
+            Ok(true) => Ok(self.push(&mut tx, cell, parts)),
+            flushed => Ok(flushed),
+        };
+        match sent {
+            Ok(sent) => Ok(self.after_push(tx, sent)?),
+            Err(error) => {
+                self.after_push(tx, Ok(false))?;
+                Err(error)
             }
         }
-        Ok(self.after_push(tx, sent)?)
+    }
+
+    fn push(
+        &self,
+        tx: &mut Tx,
+        cell: &StreamCell,
+        parts: Option<&Outgoing<'_>>,
+    ) -> Result<bool, PeerMisbehaved> {
+        let Some(parts) = parts else { return Ok(true) };
+        let pushed = tx
+            .producer
+            .push_parts(&self.outbox, &self.inbox, cell.id, parts);
+        if let Ok(true) = pushed {
+            cell.announced();
+        }
+        pushed
     }
 
     /// How many of the first references may go together, with so many bytes of
@@ -153,15 +155,16 @@ impl Shared {
         fit.count()
     }
 
-    fn push_references(
+    fn push_with_references(
         &self,
         tx: &mut Tx,
-        stream: StreamId,
+        cell: &StreamCell,
         references: &[Passing],
+        parts: Option<&Outgoing<'_>>,
     ) -> Result<Result<bool, PeerMisbehaved>, StreamError> {
         let extents: SmallVec<[Extent; 4]> = references
             .iter()
-            .flat_map(|passing| passing.extents(stream))
+            .flat_map(|passing| passing.extents(cell.id))
             .collect();
         let descriptors = references.iter().map(Passing::descriptors).sum();
         let room = tx.producer.has_room_for_extents(&self.inbox, extents.len());
@@ -169,43 +172,42 @@ impl Shared {
         if !matches!(room, Ok(true)) {
             return Ok(room);
         }
-        // A descriptor wakes the peer as the doorbell does: what is pushed behind
-        // it rings only if the peer has lain down once more.
-        tx.bell.must_ring(&self.inbox);
-        let mut handed = 0;
+        // Whoever sleeps is woken by the descriptors, and then finds all that they
+        // are for; whoever looks at the ring finds them there.
+        let asleep = tx.bell.must_ring(&self.inbox);
+        if !asleep {
+            self.hand_over(references)?;
+        }
+        let extents = extents.into_iter();
+        let pushed = tx.producer.push_extents(&self.outbox, &self.inbox, extents);
+        crash_point!("refs.extents-pushed");
+        let last = tx.producer.sent() - 1;
+        tx.handed_over
+            .extend(std::iter::repeat_n(last, descriptors));
+        let pushed = pushed.and_then(|_| self.push(tx, cell, parts));
+        crash_point!("refs.frame-pushed");
+        if asleep {
+            self.hand_over(references)?;
+        }
+        Ok(pushed)
+    }
+
+    fn hand_over(&self, references: &[Passing]) -> Result<(), StreamError> {
         for passing in references {
             for descriptor in passing.passed().descriptors() {
                 if let Err(error) = socket::hand_over(self.socket.as_fd(), descriptor) {
-                    return Err(self.not_handed_over(error, handed));
+                    return Err(self.not_handed_over(error));
                 }
-                handed += 1;
                 crash_point!("refs.descriptor-handed-over");
             }
             passing.passed().sent();
         }
         crash_point!("refs.descriptors-handed-over");
-        let pushed = tx
-            .producer
-            .push_extents(&self.outbox, &self.inbox, extents.into_iter());
-        crash_point!("refs.extents-pushed");
-        let sent = tx.producer.sent() - 1;
-        tx.handed_over
-            .extend(std::iter::repeat_n(sent, descriptors));
-        Ok(pushed)
+        Ok(())
     }
 
-    /// What it means that the kernel did not take a descriptor, with so many taken
-    /// before it whose frames are not sent.
-    fn not_handed_over(&self, error: Errno, handed: usize) -> StreamError {
-        if handed == 0 && error == Errno::TOOMANYREFS {
-            let call = "sendmsg(SCM_RIGHTS)";
-            return RefError::Os {
-                call,
-                len_bytes: 0,
-                source: error,
-            }
-            .into();
-        }
+    /// Closes: frames and descriptors no longer go together.
+    fn not_handed_over(&self, error: Errno) -> StreamError {
         if error == Errno::AGAIN {
             // Only a peer that answers no doorbell lets the socket fill.
             return self.peer_stuck().into();

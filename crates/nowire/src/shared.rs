@@ -9,6 +9,7 @@
 //! (`Rx::lookers`) or the driver is hot and will be polled again.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,7 +19,8 @@ use nowire_memory::{OwnedSegment, PeerSegment};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{ResetCode, StreamId};
 use nowire_protocol::stream::{Inbound, Outbound, Side};
-use tokio::net::UnixStream;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
@@ -38,7 +40,8 @@ pub(crate) const BATCH: usize = 64;
 pub(crate) struct Shared {
     pub(crate) side: Side,
     pub(crate) peer: Peer,
-    pub(crate) socket: UnixStream,
+    /// Watched for what comes only: each byte that the peer takes would wake us.
+    pub(crate) socket: AsyncFd<OwnedFd>,
     /// `Some` once the connection is over.
     pub(crate) over: OnceLock<ConnectionError>,
     /// No further streams: a server that shuts down, or its client.
@@ -92,11 +95,15 @@ impl Shared {
     pub(crate) fn new(side: Side, mut met: Met, wait: Wait) -> Result<Arc<Self>, ConnectionError> {
         let label: Arc<str> = met.peer.to_string().into();
         let references = References::new(&mut met);
-        let socket =
-            UnixStream::from_std(met.socket.into()).map_err(|error| ConnectionError::Socket {
-                peer: Arc::clone(&label),
-                error: error.into(),
-            })?;
+        #[allow(
+            deprecated,
+            reason = "what is wrong with it cannot happen to an `OwnedFd`, which stays what it is"
+        )]
+        let socket = AsyncFd::with_interest(met.socket, Interest::READABLE);
+        let socket = socket.map_err(|error| ConnectionError::Socket {
+            peer: Arc::clone(&label),
+            error: error.into(),
+        })?;
         Ok(Arc::new(Self {
             references,
             descriptors: Mutex::new(Descriptors::new(UNREAD_REFERENCES)),

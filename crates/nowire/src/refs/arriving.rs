@@ -17,6 +17,17 @@ pub(crate) struct Come {
     pub(crate) reference: Result<Ref, RefError>,
 }
 
+/// What an extent led to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Its descriptor has not come yet; it is to be taken once more.
+    Wait,
+    /// There are further extents.
+    Amid,
+    /// It was the last.
+    Come(Come),
+}
+
 /// What has come of a reference so far.
 #[derive(Debug, Default)]
 pub(crate) struct Arriving {
@@ -32,14 +43,14 @@ impl Arriving {
         self.stream.is_some()
     }
 
-    /// Takes one more extent; `next` gives the next descriptor of the socket. The
-    /// reference, with its last extent.
+    /// Takes one more extent; `next` gives the next descriptor of the socket, if it
+    /// has come.
     pub(crate) fn take(
         &mut self,
         extent: &Extent,
         source: &Arc<Source>,
         next: impl FnOnce() -> Result<Option<Handed>, PeerMisbehaved>,
-    ) -> Result<Option<Come>, PeerMisbehaved> {
+    ) -> Result<Step, PeerMisbehaved> {
         let named = (extent.stream, extent.number);
         if *self.stream.get_or_insert(named) != named {
             return Err(PeerMisbehaved::References("one begins amid another"));
@@ -52,8 +63,10 @@ impl Arriving {
             return Err(PeerMisbehaved::References("descriptors out of order"));
         }
         if descriptor == self.descriptors.len() {
-            let next = next()?.ok_or(PeerMisbehaved::References("one without a descriptor"))?;
-            self.descriptors.push(next.descriptor());
+            match next()? {
+                Some(next) => self.descriptors.push(next.descriptor()),
+                None => return Ok(Step::Wait),
+            }
         }
         self.extents.push(refs::Extent {
             descriptor,
@@ -63,7 +76,7 @@ impl Arriving {
             whole: extent.whole,
         });
         if extent.more {
-            return Ok(None);
+            return Ok(Step::Amid);
         }
         let Self {
             extents,
@@ -74,7 +87,7 @@ impl Arriving {
         if let Err(RefError::Extent { .. }) = reference {
             return Err(PeerMisbehaved::References("extents that cannot be"));
         }
-        Ok(Some(Come {
+        Ok(Step::Come(Come {
             stream: extent.stream,
             number: extent.number,
             reference,

@@ -37,7 +37,7 @@ mod options;
 
 pub use nowire_memory::refs::*;
 
-pub(crate) use self::arriving::{Arriving, Come};
+pub(crate) use self::arriving::{Arriving, Come, Step};
 pub use self::blob::{Blob, BlobView};
 pub use self::carried::{Carried, encoding};
 pub(crate) use self::connection::{Agreed, References, StreamReferences};

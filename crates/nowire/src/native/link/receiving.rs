@@ -19,7 +19,7 @@ use crate::descriptors::{Descriptors, Handed, LOST, Socket, UNREAD_REFERENCES};
 use crate::error::ConnectionError;
 use crate::native::attached::{ATTACHED_LIMIT, Attached};
 use crate::native::value::{Arrived, Root};
-use crate::refs::{Arriving, Come};
+use crate::refs::{Arriving, Come, Step};
 use crate::wait::{Wait, Window};
 
 /// Frames taken off the ring before anything else is looked after.
@@ -96,14 +96,14 @@ impl Rx {
             _ => return Err(out_of_order(message.stream)),
         };
         if self.has_references {
-            arrived.attached = self.attached(message.stream)?;
+            self.attach(&mut arrived, message.stream)?;
         }
         Ok(arrived)
     }
 
-    /// The references that came ahead of a message.
+    /// Adds the references that came ahead of a message.
     #[cold]
-    fn attached(&mut self, stream: StreamId) -> Result<Attached, PeerMisbehaved> {
+    fn attach(&mut self, arrived: &mut Arrived, stream: StreamId) -> Result<(), PeerMisbehaved> {
         self.has_references = false;
         let references = std::mem::take(&mut self.references);
         let mut in_order = references.iter().zip(0..);
@@ -113,7 +113,8 @@ impl Rx {
             return Err(PeerMisbehaved::References("not ahead of their message"));
         }
         let references = references.into_iter();
-        Ok(Attached::new(references.map(|come| come.reference)))
+        arrived.attached.add(references.map(|come| come.reference));
+        Ok(())
     }
 }
 
@@ -179,7 +180,7 @@ impl Link {
             Frame::Parts(parts) => {
                 payload_bytes = parts.payload_bytes();
                 let lengths = (parts.head_bytes, parts.data_bytes, parts.tail_bytes);
-                let (Some(head_bytes), Some(data_bytes), None) = lengths else {
+                let (Some(head_bytes), Some(data_bytes), tail_bytes) = lengths else {
                     return Err(PeerMisbehaved::Order {
                         stream: parts.stream,
                         what: "parts of another kind than a root ahead of its message",
@@ -194,6 +195,10 @@ impl Link {
                 let mut root = vec![0; data_bytes as usize];
                 rx.consumer
                     .copy_payload_range(&self.inbox, &parts, head_bytes as usize, &mut root);
+                let mut bytes = vec![0; tail_bytes.unwrap_or(0) as usize];
+                let at = (head_bytes + data_bytes) as usize;
+                rx.consumer
+                    .copy_payload_range(&self.inbox, &parts, at, &mut bytes);
                 if rx.ahead.is_some() {
                     return Err(out_of_order(parts.stream));
                 }
@@ -202,7 +207,7 @@ impl Link {
                     Arrived {
                         root: Root::from_bytes(&root),
                         metadata: (!metadata.is_empty()).then(|| Box::new(metadata)),
-                        attached: Attached::default(),
+                        attached: Attached::of_bytes(bytes),
                     },
                 ));
             }
@@ -249,17 +254,22 @@ impl Link {
         };
         rx.has_references = true;
         let mut arriving = std::mem::take(&mut rx.arriving);
-        let come = arriving.take(extent, references.source(), || self.next_descriptor(rx))?;
+        let step = arriving.take(extent, references.source(), || self.next_descriptor(rx))?;
         rx.arriving = arriving;
         crash_point!("refs.descriptor-taken");
-        if let Some(come) = come {
-            if rx.references.len() == ATTACHED_LIMIT {
-                return Err(PeerMisbehaved::References("too many for a message"));
+        match step {
+            // On these connections it goes before its frame.
+            Step::Wait => Err(PeerMisbehaved::References("one without a descriptor")),
+            Step::Amid => Ok(()),
+            Step::Come(_) if rx.references.len() == ATTACHED_LIMIT => {
+                Err(PeerMisbehaved::References("too many for a message"))
             }
-            rx.references.push(come);
-            crash_point!("refs.arrived");
+            Step::Come(come) => {
+                rx.references.push(come);
+                crash_point!("refs.arrived");
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn add_segment(&self, rx: &mut Rx, page: u32, pages: u32) -> Result<(), PeerMisbehaved> {
