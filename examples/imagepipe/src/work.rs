@@ -86,10 +86,15 @@ fn decode(image: &[u8]) -> Result<DynamicImage, WorkError> {
 pub fn digest(bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let step = |digest: u64, word: u64| (digest.rotate_left(23) ^ word).wrapping_mul(FACTOR);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let digest = words.iter().fold(bytes.len() as u64, |digest, word| {
-        step(digest, u64::from_le_bytes(*word))
-    });
-    rest.iter()
-        .fold(digest, |digest, &byte| step(digest, u64::from(byte)))
+    // Four at a time, as a step waits for the one before.
+    let mut lanes = [1, 2, 3, 4];
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, word) in lanes.iter_mut().zip(words) {
+            *lane = step(*lane, u64::from_le_bytes(*word));
+        }
+    }
+    let rest = rest.iter().map(|&byte| u64::from(byte));
+    lanes.into_iter().chain(rest).fold(bytes.len() as u64, step)
 }

@@ -1,4 +1,4 @@
-//! What is on a picture: a sky, hills, a meadow, a sun, balloons, and the grain of
+//! What is on a picture: a sky with clouds, hills, a meadow, balloons, and the grain of
 //! the film.
 
 /// A landscape. Only sums, products and roots are taken, so that every machine
