@@ -152,8 +152,8 @@ pub mod macro_support {
     pub use nowire_memory::refs::Travel;
 
     pub use crate::native::{
-        Arguments, Attach, Attached, Attaching, Bound, Call, Carried, Exchange, Item, Method,
-        NoReference, Pending, RefIndex, Replied, Requested, Rooted, Runs, Service, Task, Way, With,
-        put,
+        Arguments, AsBlob, Attach, Attached, Attaching, BlobIndex, Bound, Call, Carried, Exchange,
+        Item, Method, NoReference, Pending, RefIndex, Replied, Requested, Rooted, Runs, Service,
+        Task, Way, With, put,
     };
 }

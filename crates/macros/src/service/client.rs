@@ -304,7 +304,7 @@ fn lent(method: &Method) -> (TokenStream, TokenStream) {
     (
         quote!(::nowire::macro_support::With<#types>),
         quote!({
-            let mut #attaching = ::nowire::macro_support::Attaching::new();
+            let mut #attaching = self.bound.attaching();
             let arguments = #arguments;
             ::nowire::macro_support::With(arguments, #attaching)
         }),

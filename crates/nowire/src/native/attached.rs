@@ -1,9 +1,14 @@
-//! References that go with a message. Its root says which is which by their order.
+//! What goes with a message besides its root: references, and the bytes of blobs
+//! that are too short for one. The root says which is which by their order.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use nowire_memory::refs::{Pool, Ref, RefError};
 
+use super::link::Link;
 use crate::Shared;
-use crate::refs::{Passing, References};
+use crate::refs::{Blob, Passing, References};
 
 /// Most references that go with a message: as many as it has arguments.
 pub(crate) const ATTACHED_LIMIT: usize = 8;
@@ -14,47 +19,160 @@ pub struct RefIndex {
     index: u32,
 }
 
+/// Where a root names a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Shared)]
+pub struct BlobIndex {
+    reference: RefIndex,
+    /// How many of the bytes that came are its; without a reference.
+    bytes: u32,
+}
+
 /// A reference of no bytes, for which nothing is sent.
 const EMPTY: RefIndex = RefIndex { index: u32::MAX };
 
-/// References that are to go with a message, in their order.
+/// What is to go with a message, in its order.
 #[derive(Debug, Default)]
-pub struct Attaching(Vec<Ref>);
+pub struct Attaching {
+    refs: Vec<Ref>,
+    bytes: Vec<u8>,
+    /// How many bytes may go by value.
+    room_bytes: usize,
+    references: Option<Arc<References>>,
+    /// Why something cannot go.
+    failure: Option<RefError>,
+}
+
+/// What goes with a message, ready to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Going {
+    pub(crate) passing: Vec<Passing>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Going {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.passing.is_empty() && self.bytes.is_empty()
+    }
+}
+
+/// Why something cannot go with a message.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CannotGo {
+    #[error(transparent)]
+    Reference(#[from] RefError),
+    #[error("the peer takes no references")]
+    NoReferences,
+}
 
 impl Attaching {
-    /// None yet.
+    /// Nothing, with a message that nothing can go with.
     #[inline]
-    pub const fn new() -> Self {
-        Self(Vec::new())
+    pub(crate) const fn none() -> Self {
+        Self {
+            refs: Vec::new(),
+            bytes: Vec::new(),
+            room_bytes: 0,
+            references: None,
+            failure: None,
+        }
+    }
+
+    /// Nothing yet, with a message on this connection.
+    pub(crate) fn on(link: &Link) -> Self {
+        Self {
+            // The rest is for the root and metadata.
+            room_bytes: link.root_limit_bytes() / 2,
+            ..Self::by_reference(link)
+        }
+    }
+
+    /// [`on`](Self::on), for what goes by reference only.
+    pub(crate) fn by_reference(link: &Link) -> Self {
+        Self {
+            references: link.references().cloned(),
+            ..Self::none()
+        }
     }
 
     /// Has a reference go along.
-    pub fn put(&mut self, reference: Ref) -> RefIndex {
+    pub(super) fn put(&mut self, reference: Ref) -> RefIndex {
         if reference.is_empty() {
             return EMPTY;
         }
-        let index = self.0.len() as u32;
-        self.0.push(reference);
+        let index = self.refs.len() as u32;
+        self.refs.push(reference);
         RefIndex { index }
+    }
+
+    /// Has a blob go along, by value or by reference.
+    pub(super) fn put_blob(&mut self, blob: Blob) -> BlobIndex {
+        let placed = self.place_blob(blob);
+        placed.unwrap_or_else(|error| {
+            self.failure.get_or_insert(error);
+            BlobIndex {
+                reference: EMPTY,
+                bytes: 0,
+            }
+        })
+    }
+
+    fn place_blob(&mut self, blob: Blob) -> Result<BlobIndex, RefError> {
+        let references = self.references.clone();
+        let pool = match &references {
+            Some(references) => references.pool(),
+            None => Pool::process(),
+        };
+        let from_bytes = references.as_deref().map(References::reference_from_bytes);
+        let long = from_bytes.and_then(|from| blob.to_send(from, || Some(pool.clone())).cloned());
+        let reference = match long {
+            Some(reference) => reference,
+            None if blob.len() <= self.room_bytes => {
+                let bytes = blob.open()?;
+                self.bytes.extend_from_slice(&bytes);
+                self.room_bytes -= bytes.len();
+                return Ok(BlobIndex {
+                    reference: EMPTY,
+                    bytes: bytes.len() as u32,
+                });
+            }
+            None => blob.into_ref(pool)?,
+        };
+        Ok(BlobIndex {
+            reference: self.put(reference),
+            bytes: 0,
+        })
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.refs.is_empty() && self.bytes.is_empty() && self.failure.is_none()
     }
 
-    /// Makes them ready to be sent.
-    pub(crate) fn pass(&self, references: &References) -> Result<Vec<Passing>, RefError> {
-        let numbered = self.0.iter().zip(0..);
-        numbered
-            .map(|(reference, number)| references.pass(number, reference))
-            .collect()
+    /// Makes it ready to be sent.
+    #[cold]
+    pub(crate) fn going(self) -> Result<Going, CannotGo> {
+        if let Some(failure) = self.failure {
+            return Err(failure.into());
+        }
+        let mut passing = Vec::with_capacity(self.refs.len());
+        for (reference, number) in self.refs.iter().zip(0..) {
+            let references = self.references.as_ref().ok_or(CannotGo::NoReferences)?;
+            passing.push(references.pass(number, reference)?);
+        }
+        Ok(Going {
+            passing,
+            bytes: self.bytes,
+        })
     }
 }
 
-/// References that came with a message and that nobody has taken yet.
+/// What came with a message and nobody has taken yet.
 #[derive(Debug, Default)]
-pub struct Attached(Box<[Place]>);
+pub struct Attached {
+    refs: Box<[Place]>,
+    bytes: Bytes,
+}
 
 /// None once it was taken.
 type Place = Option<Result<Ref, RefError>>;
@@ -71,21 +189,56 @@ pub enum NoReference {
         /// Its place.
         index: u32,
     },
+    /// Fewer bytes came than its length.
+    #[error("a blob of {bytes} bytes where {left} are left")]
+    TooLong {
+        /// Its length.
+        bytes: u32,
+        /// How many came.
+        left: usize,
+    },
 }
 
 impl Attached {
+    pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            ..Self::default()
+        }
+    }
+
     #[cold]
-    pub(crate) fn new(references: impl Iterator<Item = Result<Ref, RefError>>) -> Self {
-        Self(references.map(Some).collect())
+    pub(crate) fn add(&mut self, references: impl Iterator<Item = Result<Ref, RefError>>) {
+        self.refs = references.map(Some).collect();
+    }
+
+    /// Lets go of what came by value.
+    pub(crate) fn drop_bytes(&mut self) {
+        self.bytes = Bytes::new();
     }
 
     /// Takes the reference that a root names; each can be taken once.
-    pub(crate) fn take(&mut self, at: RefIndex) -> Result<Ref, NoReference> {
+    pub(super) fn take(&mut self, at: RefIndex) -> Result<Ref, NoReference> {
         if at == EMPTY {
             return Ok(Pool::process().copy_of(&[]).map_err(RefError::from)?);
         }
         let index = at.index;
-        let place = self.0.get_mut(index as usize).and_then(Option::take);
+        let place = self.refs.get_mut(index as usize).and_then(Option::take);
         Ok(place.ok_or(NoReference::NotThere { index })??)
+    }
+
+    /// Takes the blob that a root names: the next, of those that came by value.
+    pub(super) fn take_blob(&mut self, at: BlobIndex) -> Result<Blob, NoReference> {
+        if at.reference != EMPTY {
+            return Ok(self.take(at.reference)?.into());
+        }
+        let left = self.bytes.len();
+        if at.bytes as usize > left {
+            return Err(NoReference::TooLong {
+                bytes: at.bytes,
+                left,
+            });
+        }
+        Ok(self.bytes.split_to(at.bytes as usize).into())
     }
 }

@@ -69,7 +69,7 @@ impl Bound {
         }
         let asked = self.asked()?;
         let outgoing =
-            self.outgoing::<_, E>(DESCRIBE, &(asked,), &Attaching::new(), None, false)?;
+            self.outgoing::<_, E>(DESCRIBE, &(asked,), Attaching::none(), None, false)?;
         let ticket = self.open(&outgoing, deadline)?;
         let came = self.wait_last(ticket, deadline)?;
         self.learn(came)
@@ -81,7 +81,7 @@ impl Bound {
         }
         let asked = self.asked()?;
         let outgoing =
-            self.outgoing::<_, E>(DESCRIBE, &(asked,), &Attaching::new(), None, false)?;
+            self.outgoing::<_, E>(DESCRIBE, &(asked,), Attaching::none(), None, false)?;
         let came = self.round_trip_async(&outgoing).await?;
         self.learn(came)
     }

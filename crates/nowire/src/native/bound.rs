@@ -12,7 +12,7 @@ use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, ResetCode};
 use nowire_protocol::head::{self, Block};
 
-use super::attached::NoReference;
+use super::attached::{Attaching, NoReference};
 use super::binding::Codes;
 use super::call::{RETURNED, with_buffers};
 use super::call_error::{CallError, Code};
@@ -59,6 +59,11 @@ impl Bound {
     /// The channel the calls are made on.
     pub fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// What goes along with the arguments of a call.
+    pub fn attaching(&self) -> Attaching {
+        Attaching::on(&self.shared().link)
     }
 
     /// A scope for arguments.
@@ -150,7 +155,7 @@ impl Bound {
         let reply = self.checked::<Rooted<R>, E>(came)?;
         <R::As as Way>::reply(reply, &mut attached).map_err(|error| match error {
             NoReference::Unusable(error) => CallError::Reference(error),
-            error @ NoReference::NotThere { .. } => CallError::Connection(
+            error => CallError::Connection(
                 self.shared()
                     .link
                     .misbehaved(PeerMisbehaved::Data(error.to_string())),
@@ -219,7 +224,7 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
         let ticket = self.open(&outgoing, deadline)?;
         let came = self.wait_last(ticket, deadline)?;
         self.typed::<R, E>(came)
@@ -239,7 +244,7 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
         let ticket = self.open(&outgoing, deadline)?;
         Ok(Pending {
             bound: self,
@@ -264,7 +269,7 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code_async(method, deadline).await?;
-        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
         let round_trip = self.round_trip_async(&outgoing);
         let came = self.in_time(deadline, round_trip).await?;
         self.typed::<R, E>(came)
@@ -350,7 +355,7 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
         let ticket = self.open(&outgoing, deadline)?;
         Ok(Exchange::new(self, ticket, code, deadline))
     }
@@ -373,7 +378,7 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code_async(method, deadline).await?;
-        let outgoing = self.outgoing(code, &args, &attaching, deadline, true)?;
+        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
         let mut waits = Waits::new(self.shared());
         let opening = self.open_async(&outgoing, &mut waits);
         let ticket = self.in_time(deadline, opening).await?;

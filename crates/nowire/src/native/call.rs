@@ -10,17 +10,16 @@ use nowire_memory::refs::Travel;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
-use super::attached::{Attached, Attaching, NoReference};
+use super::attached::{Attached, Attaching, Going, NoReference};
 use super::call_error::Code;
 use super::context::Context;
 use super::kept::{Giver, Kept};
 use super::link::Bell;
 use super::serving::Flow;
 use super::streaming::{AsyncReplies, AsyncRequests, Replies, Requests};
-use super::value::{Root, Sent, With};
+use super::value::{Parts, Root, Sent, With};
 use super::way::{Attach, Carried, Rooted, Way, put};
 use crate::crash::crash_point;
-use crate::refs::Passing;
 
 thread_local! {
     static BUFFERS: RefCell<CheckBuffers> = RefCell::default();
@@ -56,8 +55,8 @@ pub struct Call {
     bell: Bell,
     /// The run that the reply is built in.
     reply_run: Option<Arc<Run>>,
-    /// References that go ahead of the reply.
-    passing: Vec<Passing>,
+    /// What goes with the reply.
+    going: Going,
     /// Arguments that are held beyond the call.
     giver: Option<Arc<Giver>>,
     answered: bool,
@@ -92,7 +91,7 @@ impl Call {
             flow,
             bell,
             reply_run: None,
-            passing: Vec::new(),
+            going: Going::default(),
             giver: None,
             answered: false,
         }
@@ -159,7 +158,7 @@ impl Call {
                 self.answer_failed(Code::ResourceExhausted, &error.to_string());
                 None
             }
-            Err(error @ NoReference::NotThere { .. }) => {
+            Err(error) => {
                 let text = error.to_string();
                 self.answer_failed(Code::InvalidArgument, &text);
                 let link = &self.cx.link.link;
@@ -217,21 +216,13 @@ impl Call {
 
     /// Replies with something that goes ahead of the reply.
     pub fn reply_attached<R: Travel<As: Attach>>(mut self, value: Carried<R>) {
-        let mut attaching = Attaching::new();
+        let mut attaching = Attaching::on(&self.cx.link.link);
         let root = put::<R>(value, &mut attaching);
-        if !attaching.is_empty() {
-            let passing = match self.cx.link.link.references() {
-                Some(references) => attaching
-                    .pass(references)
-                    .map_err(|error| error.to_string()),
-                None => Err("the caller takes no references".to_owned()),
-            };
-            match passing {
-                Ok(passing) => self.passing = passing,
-                Err(why) => {
-                    self.answer_failed(Code::ResourceExhausted, &why);
-                    return;
-                }
+        match attaching.going() {
+            Ok(going) => self.going = going,
+            Err(cannot) => {
+                self.answer_failed(Code::ResourceExhausted, &cannot.to_string());
+                return;
             }
         }
         self.answer(0, 0, Root::of(&root), size_of::<Rooted<R>>(), None);
@@ -292,7 +283,7 @@ impl Call {
     }
 
     fn answer_failed(&mut self, code: Code, text: &str) {
-        self.passing.clear();
+        self.going = Going::default();
         let limit = self.cx.link.link.root_limit_bytes();
         let mut end = text.len().min(limit);
         while !text.is_char_boundary(end) {
@@ -331,8 +322,11 @@ impl Call {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let total = bytes + metadata.as_ref().map_or(0, |metadata| metadata.len());
-        let is_inline = metadata.is_none() && matches!(root, Root::Inline(_));
+        let going = std::mem::take(&mut self.going);
+        let metadata_bytes = metadata.as_ref().map_or(0, |metadata| metadata.len());
+        let total = bytes + metadata_bytes + going.bytes.len();
+        let is_inline =
+            metadata.is_none() && going.bytes.is_empty() && matches!(root, Root::Inline(_));
         if !is_inline && total > self.cx.link.link.root_limit_bytes() {
             let text =
                 format!("a reply of {total} bytes by value, with metadata: build it in a scope");
@@ -366,30 +360,24 @@ impl Call {
         }
         // Nobody is there to be told that the connection is over.
         let _ = match &root {
-            Root::Inline(words) if metadata.is_none() => {
+            Root::Inline(words) if is_inline => {
                 message.inline = *words;
-                if self.passing.is_empty() {
+                if going.is_empty() {
                     link.send(MessageKind::Reply, &message, &Sent::Inline, self.bell)
                 } else {
-                    let with = With::new(std::mem::take(&mut self.passing), None);
+                    let with = With::new(going.passing, None);
                     link.send(MessageKind::Reply, &message, &Sent::With(&with), self.bell)
                 }
             }
             _ => {
                 message.flags |= Message::AHEAD;
-                let root = root.to_bytes(bytes);
-                let metadata = metadata.map(|metadata| *metadata).unwrap_or_default();
-                if self.passing.is_empty() {
-                    let sent = Sent::Ahead {
-                        root: &root,
-                        metadata: &metadata,
-                    };
-                    link.send(MessageKind::Reply, &message, &sent, self.bell)
-                } else {
-                    let parts = Some((root, metadata));
-                    let with = With::new(std::mem::take(&mut self.passing), parts);
-                    link.send(MessageKind::Reply, &message, &Sent::With(&with), self.bell)
-                }
+                let parts = Parts {
+                    root: root.to_bytes(bytes),
+                    metadata: metadata.map(|metadata| *metadata).unwrap_or_default(),
+                    bytes: going.bytes,
+                };
+                let with = With::new(going.passing, Some(parts));
+                link.send(MessageKind::Reply, &message, &Sent::With(&with), self.bell)
             }
         };
         crash_point!("reply.answered");

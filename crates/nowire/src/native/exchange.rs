@@ -94,11 +94,11 @@ where
         let Some(ticket) = self.ticket.filter(|_| !self.ended) else {
             return Ok(None);
         };
-        let mut attaching = Attaching::new();
+        let mut attaching = Attaching::by_reference(&self.bound.shared().link);
         let root = <Q::As as Way>::send(item, &mut attaching);
         let mut outgoing = self
             .bound
-            .outgoing(self.code, &root, &attaching, None, false)?;
+            .outgoing(self.code, &root, attaching, None, false)?;
         outgoing.message.stream = self.stream;
         outgoing.message.flags |= Message::ITEM;
         Ok(Some((ticket, outgoing)))

@@ -34,7 +34,7 @@ mod waiting;
 mod watcher;
 mod way;
 
-pub use attached::{Attached, Attaching, NoReference, RefIndex};
+pub use attached::{Attached, Attaching, BlobIndex, NoReference, RefIndex};
 pub use bound::Bound;
 pub use call::Call;
 pub use call_error::{CallError, Code, Mismatch};
@@ -47,4 +47,4 @@ pub use reply::Reply;
 pub use server::{Running, ServeError, Server, ServerBuilder};
 pub use service::{Method, Runs, Service, Task};
 pub use streaming::{AsyncReplies, AsyncRequests, CallOver, Replies, Request, Requests};
-pub use way::{Arguments, Attach, Carried, Item, Replied, Requested, Rooted, Way, With, put};
+pub use way::{Arguments, AsBlob, Attach, Carried, Item, Replied, Requested, Rooted, Way, With, put};

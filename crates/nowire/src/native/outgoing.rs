@@ -9,33 +9,23 @@ use nowire_memory::heap::Run;
 use nowire_protocol::frame::{Message, StreamId};
 use nowire_protocol::head::Block;
 
-use super::attached::Attaching;
+use super::attached::{Attaching, CannotGo, Going};
 use super::bound::{Bound, Metadata};
 use super::call_error::CallError;
-use super::value::{Root, Sent, With};
+use super::value::{Parts, Root, Sent, With};
 use crate::crash::crash_point;
 
 pub(super) struct Outgoing {
     pub(super) message: Message,
-    pub(super) ahead: Option<Box<Ahead>>,
+    /// What does not fit into the message.
+    pub(super) ahead: Option<Box<With>>,
     pub(super) run: Option<Arc<Run>>,
-}
-
-/// What does not fit into the message.
-pub(super) enum Ahead {
-    /// The root and metadata.
-    Parts(Vec<u8>, Block),
-    With(With),
 }
 
 impl Outgoing {
     #[inline]
     pub(super) fn sent(&self) -> Sent<'_> {
-        match self.ahead.as_deref() {
-            None => Sent::Inline,
-            Some(Ahead::Parts(root, metadata)) => Sent::Ahead { root, metadata },
-            Some(Ahead::With(with)) => Sent::With(with),
-        }
+        self.ahead.as_deref().map_or(Sent::Inline, Sent::With)
     }
 }
 
@@ -46,7 +36,7 @@ impl Bound {
         &self,
         code: u16,
         args: &A,
-        attaching: &Attaching,
+        attaching: Attaching,
         deadline: Option<Instant>,
         with_metadata: bool,
     ) -> Result<Outgoing, CallError<E>> {
@@ -75,20 +65,24 @@ impl Bound {
             message.bytes = run.used_bytes();
         }
         let metadata = self.metadata.as_ref().filter(|_| with_metadata);
+        let going = match attaching.is_empty() {
+            true => Going::default(),
+            false => self.going(attaching)?,
+        };
         let parts = match (&root, metadata) {
-            (Root::Inline(words), None) => {
+            (Root::Inline(words), None) if going.bytes.is_empty() => {
                 message.inline = *words;
                 None
             }
             _ => {
                 message.flags |= Message::AHEAD;
-                Some(self.parts::<E>(root.to_bytes(size_of::<A>()), metadata)?)
+                let root = root.to_bytes(size_of::<A>());
+                Some(self.parts::<E>(root, metadata, going.bytes)?)
             }
         };
         let ahead = match parts {
-            parts if !attaching.is_empty() => Some(self.with(attaching, parts)?),
-            None => None,
-            Some((root, metadata)) => Some(Box::new(Ahead::Parts(root, metadata))),
+            None if going.passing.is_empty() => None,
+            parts => Some(Box::new(With::new(going.passing, parts))),
         };
         Ok(Outgoing {
             message,
@@ -97,19 +91,14 @@ impl Bound {
         })
     }
 
-    /// What goes ahead of a message that has references.
     #[cold]
-    fn with<E>(
-        &self,
-        attaching: &Attaching,
-        parts: Option<(Vec<u8>, Block)>,
-    ) -> Result<Box<Ahead>, CallError<E>> {
-        let link = &self.shared().link;
-        let Some(references) = link.references() else {
-            return Err(CallError::NoReferences { peer: link.label() });
-        };
-        let passing = attaching.pass(references)?;
-        Ok(Box::new(Ahead::With(With::new(passing, parts))))
+    fn going<E>(&self, attaching: Attaching) -> Result<Going, CallError<E>> {
+        attaching.going().map_err(|cannot| match cannot {
+            CannotGo::Reference(error) => CallError::Reference(error),
+            CannotGo::NoReferences => CallError::NoReferences {
+                peer: self.shared().link.label(),
+            },
+        })
     }
 
     #[cold]
@@ -117,18 +106,26 @@ impl Bound {
         &self,
         root: Vec<u8>,
         metadata: Option<&Metadata>,
-    ) -> Result<(Vec<u8>, Block), CallError<E>> {
+        bytes: Vec<u8>,
+    ) -> Result<Parts, CallError<E>> {
         let metadata = match metadata {
             None => Block::new(),
             Some(Ok(metadata)) => metadata.as_ref().clone(),
             Some(Err(reason)) => return Err(CallError::Metadata(reason.clone())),
         };
         let limit_bytes = self.shared().link.root_limit_bytes();
-        let bytes = root.len() + metadata.len();
-        if bytes > limit_bytes {
-            return Err(CallError::TooLarge { bytes, limit_bytes });
+        let all_bytes = root.len() + metadata.len() + bytes.len();
+        if all_bytes > limit_bytes {
+            return Err(CallError::TooLarge {
+                bytes: all_bytes,
+                limit_bytes,
+            });
         }
-        Ok((root, metadata))
+        Ok(Parts {
+            root,
+            metadata,
+            bytes,
+        })
     }
 
     /// The one run that everything in the arguments lies in.

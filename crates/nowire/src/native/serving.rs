@@ -352,6 +352,7 @@ impl Serving<'_> {
         if message.has(Message::ITEM) {
             // Items may wait for long: nothing waits with them that is not theirs.
             arrived.metadata = None;
+            arrived.attached.drop_bytes();
             flow.check_length(message.stream, &arrived.root)?;
             if state.items.len() >= WINDOW_ITEMS as usize || state.ended {
                 return Err(PeerMisbehaved::Order {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use nowire_memory::data::{self, Shared};
 use nowire_protocol::frame::Message;
 use nowire_protocol::head::Block;
+use nowire_protocol::ring::Outgoing;
 
 use super::attached::Attached;
 use crate::refs::Passing;
@@ -98,22 +99,40 @@ impl Arrived {
 pub(crate) enum Sent<'a> {
     /// It is in the message.
     Inline,
-    /// It and metadata go ahead of the message.
-    Ahead { root: &'a [u8], metadata: &'a [u8] },
-    /// References go ahead of all.
+    /// Something goes ahead of it.
     With(&'a With),
 }
 
-/// What goes ahead of a message that has references.
+/// What goes ahead of a message.
 #[derive(Debug)]
 pub(crate) struct With {
     references: Mutex<Vec<Passing>>,
-    /// The root and metadata, where they do not fit into the message.
-    pub(crate) parts: Option<(Vec<u8>, Block)>,
+    /// What does not fit into the message.
+    pub(crate) parts: Option<Parts>,
+}
+
+/// A root, metadata, and the bytes of blobs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) root: Vec<u8>,
+    pub(crate) metadata: Block,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Parts {
+    /// As what goes into the ring.
+    pub(crate) fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing {
+            head: Some(&self.metadata),
+            data: Some(&self.root),
+            tail: (!self.bytes.is_empty()).then_some(&self.bytes),
+            ..Outgoing::default()
+        }
+    }
 }
 
 impl With {
-    pub(crate) fn new(references: Vec<Passing>, parts: Option<(Vec<u8>, Block)>) -> Self {
+    pub(crate) fn new(references: Vec<Passing>, parts: Option<Parts>) -> Self {
         Self {
             references: Mutex::new(references),
             parts,

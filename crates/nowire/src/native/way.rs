@@ -4,9 +4,10 @@
 use nowire_memory::data::Shared;
 use nowire_memory::refs::{ByReference, ByValue, Ref, Travel};
 
-use super::attached::{Attached, Attaching, NoReference, RefIndex};
+use super::attached::{Attached, Attaching, BlobIndex, NoReference, RefIndex};
 use super::reply::Reply;
 use super::streaming::Request;
+use crate::refs::Blob;
 
 /// Both ends of a way, for whoever makes it of a root, and a root of it.
 ///
@@ -97,6 +98,27 @@ impl Attach for ByReference {
     }
 }
 
+/// Travels by value or by reference, as its length says.
+#[derive(Debug)]
+pub struct AsBlob(());
+
+impl Travel for Blob {
+    type As = AsBlob;
+}
+
+impl Attach for AsBlob {
+    type Value = Blob;
+    type Root = BlobIndex;
+
+    fn put(blob: Blob, attaching: &mut Attaching) -> BlobIndex {
+        attaching.put_blob(blob)
+    }
+
+    fn take(at: BlobIndex, attached: &mut Attached) -> Result<Blob, NoReference> {
+        attached.take_blob(at)
+    }
+}
+
 impl<A: Attach> Way for A {
     type Item<'s> = A::Value;
     type Sent<'s> = A::Root;
@@ -134,7 +156,7 @@ impl<A: Shared> Arguments for A {
 
     #[inline]
     fn split(self) -> (A, Attaching) {
-        (self, Attaching::new())
+        (self, Attaching::none())
     }
 }
 

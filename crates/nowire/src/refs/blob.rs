@@ -193,7 +193,6 @@ impl Blob {
     }
 
     /// The reference to send in its place, if it is to go by reference.
-    #[cfg_attr(not(feature = "prost"), expect(dead_code, reason = "messages need it"))]
     pub(crate) fn to_send(
         &self,
         reference_from_bytes: usize,

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nowire::{
-    AsyncReplies, AsyncRequests, CallError, Context, Pool, Ref, RefError, Replies, Requests, Shared,
+    AsyncReplies, AsyncRequests, Blob, CallError, Context, Pool, Ref, RefError, Replies, Requests,
+    Shared,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -67,6 +68,13 @@ pub(crate) trait Post {
     #[nowire(pool)]
     fn sum_all(&self, parts: Requests<Ref>) -> u64;
     async fn echo_all(&self, parts: AsyncRequests<Ref>, back: &mut AsyncReplies<Ref>);
+
+    /// The sum, and whether it came by reference.
+    fn sum_of_blob(&self, data: Blob) -> (u64, bool);
+    fn joined(&self, first: Blob, between: u64, second: Blob, third: Ref) -> Blob;
+    #[nowire(pool)]
+    fn blob_at_end(&self, data: Blob) -> Result<Blob, Undelivered>;
+    async fn echo_blobs(&self, parts: AsyncRequests<Blob>, back: &mut AsyncReplies<Blob>);
 
     /// Leaves this process no number for another descriptor.
     fn starve(&self);
@@ -258,6 +266,34 @@ impl Post for Office {
     }
 
     async fn echo_all(&self, mut parts: AsyncRequests<Ref>, back: &mut AsyncReplies<Ref>) {
+        while let Some(part) = parts.recv().await {
+            if back.send(part).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn sum_of_blob(&self, data: Blob) -> (u64, bool) {
+        let bytes = data.open().expect("readable");
+        (sum_of(&bytes), data.reference().is_some())
+    }
+
+    fn joined(&self, first: Blob, between: u64, second: Blob, third: Ref) -> Blob {
+        let mut joined = first.open().expect("readable").to_vec();
+        joined.extend(between.to_le_bytes());
+        joined.extend_from_slice(&second.open().expect("readable"));
+        joined.extend_from_slice(&third.map().expect("readable"));
+        joined.into()
+    }
+
+    fn blob_at_end(&self, data: Blob) -> Result<Blob, Undelivered> {
+        match &self.next {
+            Some(next) => returned(next.blob_at_end(data)),
+            None => Ok(data),
+        }
+    }
+
+    async fn echo_blobs(&self, mut parts: AsyncRequests<Blob>, back: &mut AsyncReplies<Blob>) {
         while let Some(part) = parts.recv().await {
             if back.send(part).await.is_err() {
                 return;

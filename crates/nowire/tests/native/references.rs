@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nowire::{CallError, Channel, ChannelOptions, Code, Pool, Ref, RefError};
+use nowire::{Blob, CallError, Channel, ChannelOptions, Code, Pool, Ref, RefError};
 
 use crate::house::{House, Program, connect};
 use crate::post::{PostAsyncClient, PostClient, Undelivered, sum_of};
@@ -480,4 +480,82 @@ fn a_call_error_names_what_is_wrong_with_a_reference() {
     assert!(error.to_string().contains("7 bytes"), "{error}");
     let wide: CallError<Undelivered> = error.widen();
     assert!(matches!(wide, CallError::Reference(_)));
+}
+
+#[test]
+fn a_blob_goes_by_value_while_it_is_short_and_by_reference_when_it_is_long() {
+    let (_house, _server, client) = post("");
+    for bytes in [0, 1, 1000, 16 << 10, 17 << 10, 1 << 20] {
+        let bytes = pattern(bytes);
+        let sum = client.sum_of_blob(Blob::from(bytes.clone()));
+        let by_reference = bytes.len() >= 16 << 10;
+        assert_eq!(*sum.expect("served"), (sum_of(&bytes), by_reference));
+        // A reference to so few bytes goes by value too.
+        let sum = client.sum_of_blob(shared(&bytes).into());
+        assert_eq!(*sum.expect("served"), (sum_of(&bytes), by_reference));
+        let client = client.clone().metadata("traceparent", "00-4bf92f35");
+        let sum = client.sum_of_blob(Blob::from(bytes.clone()));
+        assert_eq!(*sum.expect("served"), (sum_of(&bytes), by_reference));
+    }
+}
+
+#[test]
+fn blobs_of_all_lengths_go_with_one_call() {
+    let (_house, _server, client) = post("");
+    for (first, second, third) in [(3, 5, 7), (0, 100_000, 0), (9000, 9000, 1), (50_000, 1, 3)] {
+        let [first, second, third] = [first, second, third].map(pattern);
+        let joined = client.joined(
+            first.clone().into(),
+            77,
+            second.clone().into(),
+            shared(&third),
+        );
+        let mut expected = first;
+        expected.extend(77_u64.to_le_bytes());
+        expected.extend(second);
+        expected.extend(third);
+        let joined = joined.expect("served").open().expect("readable");
+        assert!(joined[..] == expected, "{} bytes", expected.len());
+    }
+}
+
+#[test]
+fn a_blob_passes_through_a_chain() {
+    let house = House::new();
+    let _last = office(&house, "last", "");
+    let _middle = office(&house, "middle", "next=last");
+    let client = at(house.options(), "middle");
+    for bytes in [0, 100, 200_000] {
+        let bytes = pattern(bytes);
+        let back = client.blob_at_end(bytes.clone().into()).expect("served");
+        assert!(back.open().expect("readable")[..] == bytes);
+    }
+}
+
+#[tokio::test]
+async fn blobs_go_as_items_of_streams() {
+    let house = House::new();
+    let _server = office(&house, "lab", "");
+    let channel = Channel::connect("lab", house.options()).await;
+    let client = PostAsyncClient::new(channel.expect("it serves"));
+    let mut exchange = client.echo_blobs().await.expect("sent");
+    for bytes in (0..100).map(|part| pattern(part * 500)) {
+        let sent = exchange.send(bytes.clone().into()).await;
+        assert!(sent.expect("taken"));
+        let back = exchange.next_reply().await.expect("served").expect("one");
+        assert!(back.open().expect("readable")[..] == bytes);
+    }
+    exchange.finish().await.expect("served");
+}
+
+#[test]
+fn short_blobs_need_no_references() {
+    let (_house, _server, client) = post("references=off");
+    let sum = client.sum_of_blob(vec![1, 2, 3].into());
+    assert_eq!(*sum.expect("served"), (6, false));
+    let refused = client.sum_of_blob(pattern(100_000).into());
+    assert!(
+        matches!(refused, Err(CallError::NoReferences { .. })),
+        "{refused:?}"
+    );
 }

@@ -12,15 +12,14 @@ use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
 use nowire_protocol::frame::{Message, MessageKind, Pages, StreamId};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
-use nowire_protocol::head::Block;
-use nowire_protocol::ring::{Control, Outgoing, Producer};
+use nowire_protocol::ring::{Control, Producer};
 use rustix::io::Errno;
 
 use super::{Link, lock};
 use crate::crash::crash_point;
 use crate::descriptors::UNREAD_REFERENCES;
 use crate::error::ConnectionError;
-use crate::native::value::{Sent, With};
+use crate::native::value::{Parts, Sent};
 use crate::refs::Passing;
 
 /// Messages and control frames that may wait for room, beyond those that the
@@ -94,7 +93,7 @@ pub(super) enum Queued {
         passing: Passing,
         handed_over: usize,
     },
-    Parts(StreamId, Block, Vec<u8>),
+    Parts(StreamId, Parts),
     Message(MessageKind, Message),
 }
 
@@ -105,6 +104,26 @@ impl Queued {
             _ => 1,
         }
     }
+}
+
+/// A message, behind the references that go ahead of it.
+#[cold]
+fn queued(
+    kind: MessageKind,
+    message: &Message,
+    references: Vec<Passing>,
+    parts: Option<&Parts>,
+) -> Vec<Queued> {
+    let stream = message.stream;
+    let references = references.into_iter();
+    let references = references.map(|passing| Queued::Reference {
+        stream,
+        passing,
+        handed_over: 0,
+    });
+    let parts = parts.map(|parts| Queued::Parts(stream, parts.clone()));
+    let message = Queued::Message(kind, *message);
+    references.chain(parts).chain([message]).collect()
 }
 
 /// What became of a descriptor.
@@ -143,11 +162,15 @@ impl Link {
                 tx.producer
                     .push_message(&self.outbox, &self.inbox, kind, message)
             }
+            Sent::Inline => Ok(false),
             Sent::With(with) => {
-                let queued = self.queued(kind, message, with);
-                return self.send_queued(tx, queued);
+                let references = with.take_references();
+                if !references.is_empty() {
+                    let queued = queued(kind, message, references, with.parts.as_ref());
+                    return self.send_queued(tx, queued);
+                }
+                self.send_in_two(&mut tx, kind, message, with.parts.as_ref())
             }
-            _ => self.send_in_two(&mut tx, kind, message, sent),
         };
         match pushed {
             Ok(true) => {}
@@ -166,30 +189,23 @@ impl Link {
         Ok(())
     }
 
-    /// The root and metadata that do not fit into the message go ahead of it.
-    pub(super) fn send_in_two(
+    /// What does not fit into the message goes ahead of it.
+    fn send_in_two(
         &self,
         tx: &mut Tx,
         kind: MessageKind,
         message: &Message,
-        sent: &Sent<'_>,
+        parts: Option<&Parts>,
     ) -> Result<bool, PeerMisbehaved> {
-        if let Sent::Ahead { root, metadata } = *sent {
-            let parts = Outgoing {
-                head: Some(metadata),
-                data: Some(root),
-                ..Outgoing::default()
-            };
+        if let Some(parts) = parts {
+            let outgoing = parts.outgoing();
             let pushed = tx.backlog.is_empty()
                 && tx
                     .producer
-                    .push_parts(&self.outbox, &self.inbox, message.stream, &parts)?;
+                    .push_parts(&self.outbox, &self.inbox, message.stream, &outgoing)?;
             if !pushed {
-                tx.backlog.push_back(Queued::Parts(
-                    message.stream,
-                    Block::from_slice(metadata),
-                    root.to_vec(),
-                ));
+                let parts = Queued::Parts(message.stream, parts.clone());
+                tx.backlog.push_back(parts);
             }
             crash_point!("publish.root-sent-ahead");
         }
@@ -197,23 +213,6 @@ impl Link {
             && tx
                 .producer
                 .push_message(&self.outbox, &self.inbox, kind, message)?)
-    }
-
-    /// A message, behind the references that go ahead of it.
-    #[cold]
-    fn queued(&self, kind: MessageKind, message: &Message, with: &With) -> Vec<Queued> {
-        let stream = message.stream;
-        let references = with.take_references().into_iter();
-        let references = references.map(|passing| Queued::Reference {
-            stream,
-            passing,
-            handed_over: 0,
-        });
-        let parts = with.parts.iter();
-        let parts =
-            parts.map(|(root, metadata)| Queued::Parts(stream, metadata.clone(), root.clone()));
-        let message = Queued::Message(kind, *message);
-        references.chain(parts).chain([message]).collect()
     }
 
     /// Sends what may have to wait for room, behind what waits already.
@@ -444,14 +443,9 @@ impl Link {
                     passing,
                     handed_over,
                 } => self.push_reference(tx, *stream, passing, handed_over)?,
-                Queued::Parts(stream, head, data) => {
-                    let parts = Outgoing {
-                        head: Some(head),
-                        data: Some(data),
-                        ..Outgoing::default()
-                    };
+                Queued::Parts(stream, parts) => {
                     tx.producer
-                        .push_parts(&self.outbox, &self.inbox, *stream, &parts)?
+                        .push_parts(&self.outbox, &self.inbox, *stream, &parts.outgoing())?
                 }
                 Queued::Message(kind, message) => {
                     tx.producer

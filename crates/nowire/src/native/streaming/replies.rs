@@ -10,16 +10,15 @@ use nowire_memory::data::{Scope, Shared};
 use nowire_memory::heap::{RUN_HEADER_BYTES, Run};
 use nowire_memory::refs::Travel;
 use nowire_protocol::frame::{Message, MessageKind, StreamId};
-use nowire_protocol::head::Block;
 
 use super::CallOver;
 use crate::crash::crash_point;
-use crate::native::attached::Attaching;
+use crate::native::attached::{Attaching, CannotGo};
 use crate::native::call_error::Code;
 use crate::native::context::Context;
 use crate::native::link::Bell;
 use crate::native::serving::{Flow, ServerLink};
-use crate::native::value::{Root, Sent, With};
+use crate::native::value::{Parts, Root, Sent, With};
 use crate::native::way::{self, Way};
 use crate::refs::Passing;
 
@@ -91,19 +90,13 @@ impl Outlet {
                 "an item with pointers needs a scope"
             );
         }
-        let mut attaching = Attaching::new();
+        let mut attaching = Attaching::by_reference(&self.link.link);
         let root = <T::As as Way>::send(item, &mut attaching);
         let mut item = self.item(&root, None)?;
         if !attaching.is_empty() {
-            item.passing = match self.link.link.references() {
-                Some(references) => attaching
-                    .pass(references)
-                    .map_err(|error| self.cut(Code::ResourceExhausted, error.to_string()))?,
-                None => {
-                    let why = "the caller takes no references";
-                    return Err(self.cut(Code::ResourceExhausted, why.to_owned()));
-                }
-            };
+            let going = attaching.going();
+            let cut = |cannot: CannotGo| self.cut(Code::ResourceExhausted, cannot.to_string());
+            item.passing = going.map_err(cut)?.passing;
         }
         Ok(item)
     }
@@ -164,18 +157,15 @@ impl Outlet {
                 Some(item.root.to_bytes(item.bytes))
             }
         };
-        let sent = match &parts {
-            parts if !item.passing.is_empty() => {
-                let parts = parts.clone().map(|root| (root, Block::new()));
-                let with = With::new(item.passing, parts);
-                link.send(MessageKind::Reply, &message, &Sent::With(&with), Bell::Now)
-            }
-            None => link.send(MessageKind::Reply, &message, &Sent::Inline, Bell::Now),
-            Some(root) => {
-                let metadata = &[];
-                let sent = Sent::Ahead { root, metadata };
-                link.send(MessageKind::Reply, &message, &sent, Bell::Now)
-            }
+        let sent = if parts.is_none() && item.passing.is_empty() {
+            link.send(MessageKind::Reply, &message, &Sent::Inline, Bell::Now)
+        } else {
+            let parts = parts.map(|root| Parts {
+                root,
+                ..Parts::default()
+            });
+            let with = With::new(item.passing, parts);
+            link.send(MessageKind::Reply, &message, &Sent::With(&with), Bell::Now)
         };
         sent.map_err(|_| CallOver)
     }

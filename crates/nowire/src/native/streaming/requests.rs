@@ -97,7 +97,7 @@ impl<T: Travel<As: Way>> Inlet<T> {
                 }
                 None
             }
-            Err(error @ NoReference::NotThere { .. }) => {
+            Err(error) => {
                 let link = &self.link.link;
                 link.misbehaved(PeerMisbehaved::Data(error.to_string()));
                 None
