@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
+use std::sync::{Arc, OnceLock};
 
 use super::check::copy;
 use super::private::PrivateMemory;
@@ -107,6 +107,8 @@ pub struct Scope {
     /// The run may be sealed while the scope is alive.
     sealable: bool,
     keep: Arc<dyn Any + Send + Sync>,
+    /// What is lent here and lies elsewhere, and whoever else must be kept for it.
+    guests: OnceLock<[Arc<dyn Any + Send + Sync>; 2]>,
 }
 
 /// What a scope in a heap has in front of its data: a word with [`Extent`], for the
@@ -151,7 +153,8 @@ impl Drop for Open<'_> {
     }
 }
 
-// SAFETY: rule 1: the memory is the scope's alone, whichever thread has it.
+// SAFETY: rule 1: the memory is the scope's alone, whichever thread has it; what
+// else it keeps can be sent.
 unsafe impl Send for Scope {}
 
 impl Scope {
@@ -176,6 +179,7 @@ impl Scope {
             header_bytes: HEADER_BYTES,
             sealable,
             keep,
+            guests: OnceLock::new(),
         };
         scope.publish();
         scope
@@ -212,6 +216,17 @@ impl Scope {
             scope: self,
             before,
         }
+    }
+
+    /// Keeps something for as long as what is lent here may be used.
+    ///
+    /// # Errors
+    /// [`ScopeError::Lends`] if it keeps something already.
+    pub(crate) fn keep_too(
+        &self,
+        guests: [Arc<dyn Any + Send + Sync>; 2],
+    ) -> Result<(), ScopeError> {
+        self.guests.set(guests).map_err(|_| ScopeError::Lends)
     }
 
     /// What the scope lies in, if it is a `K`.
@@ -265,6 +280,7 @@ impl Scope {
             header_bytes: 0,
             sealable: false,
             keep: Arc::new(memory),
+            guests: OnceLock::new(),
         }
     }
 

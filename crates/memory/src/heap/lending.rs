@@ -3,12 +3,11 @@
 //! Rules of the unsafe code here:
 //! 1. The bytes of a run from behind its header to what is settled stay as they are
 //!    while a share in the run is held.
-//! 2. What a run lends is kept until the run is gone, and so for longer than the
-//!    scope that lies in it.
+//! 2. What is lent in a scope is kept until the scope is gone.
 
 use std::any::Any;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::owner::{Heap, Run};
 use super::peer::{TakeError, check_length};
@@ -17,14 +16,12 @@ use super::{PAGE_BYTES, RUN_HEADER_BYTES};
 use crate::data::{self, CheckBuffers, Lent, Region, Scope, ScopeError, Shared};
 
 /// What a reply lends, which is built in some run.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Lending {
+    /// In what everything lies.
     start: usize,
     bytes: usize,
-    /// Where its scope begins in the heap of the reader, if it lies there.
-    page: Option<u32>,
-    /// It, and its giver's claim to it.
-    _keep: Option<[Arc<dyn Any + Send + Sync>; 2]>,
+    place: ReplyPlace,
 }
 
 /// Where everything lies that a reply points to.
@@ -54,10 +51,9 @@ impl<P: Shared> Part<P> {
         value: &T,
         giver: Option<(&Heap, Arc<dyn Any + Send + Sync>)>,
     ) -> Result<Lent<'r, T::At<'r>>, ScopeError> {
-        // In a private scope nothing is replied.
+        // What lies in a private scope is no reply.
         let run = out.kept_by::<Run>();
-        let lending = run.map(Run::lending);
-        if lending.is_some_and(|lending| lending.get().is_some()) {
+        if run.is_some_and(|run| run.lending().is_some()) {
             return Err(ScopeError::Lends);
         }
         if let Some((heap, giver)) = giver
@@ -65,19 +61,16 @@ impl<P: Shared> Part<P> {
             && run.is_of(heap)
             && let Kept::Segment(segment, stretch) = self.kept()
             && let start = segment.at(*stretch).as_ptr().addr()
-            && lies_in(
-                value,
-                start + RUN_HEADER_BYTES,
-                start + stretch.bytes as usize,
-            )
+            && let bytes = stretch.bytes as usize
+            && lies_in(value, start + RUN_HEADER_BYTES, start + bytes)
         {
-            let lending = Lending {
+            out.keep_too([Arc::clone(segment) as _, giver])?;
+            let place = ReplyPlace::Reader { page: stretch.page };
+            run.lend(Lending {
                 start,
-                bytes: stretch.bytes as usize,
-                page: Some(stretch.page),
-                _keep: Some([Arc::clone(segment) as _, giver]),
-            };
-            set(run.lending(), lending)?;
+                bytes,
+                place,
+            });
             let value = NonNull::from(value).cast();
             #[expect(unsafe_code, reason = "a reference is lent for longer")]
             // SAFETY: rule 2; it is a part of the stretch, which is not changed.
@@ -85,21 +78,15 @@ impl<P: Shared> Part<P> {
         }
         let before = out.used_bytes();
         let copy = out.copy(value)?.give();
-        if let Some(lending) = lending {
-            let copied = Lending {
+        if let Some(run) = run {
+            run.lend(Lending {
                 start: out.address() + before,
                 bytes: out.used_bytes() - before,
-                page: None,
-                _keep: None,
-            };
-            set(lending, copied)?;
+                place: ReplyPlace::Here,
+            });
         }
         Ok(copy)
     }
-}
-
-fn set(place: &OnceLock<Lending>, lending: Lending) -> Result<(), ScopeError> {
-    place.set(lending).map_err(|_| ScopeError::Lends)
 }
 
 /// Whether a value lies wholly in a range, and as what others point to.
@@ -113,16 +100,12 @@ impl Run {
     /// Where everything lies that `value` points to, which was built in this run:
     /// here, or all of it in what this run lends. None if it lies elsewhere.
     pub fn place_of<T: Shared>(&self, value: &T) -> Option<ReplyPlace> {
-        let Some(lending) = self.lending().get() else {
+        let Some(lending) = self.lending() else {
             let start = self.base().as_ptr().addr();
             let bytes = self.used_bytes() as usize;
             return data::points_into(value, start, bytes).then_some(ReplyPlace::Here);
         };
-        let lies_there = data::points_into(value, lending.start, lending.bytes);
-        lies_there.then_some(match lending.page {
-            Some(page) => ReplyPlace::Reader { page },
-            None => ReplyPlace::Here,
-        })
+        data::points_into(value, lending.start, lending.bytes).then_some(lending.place)
     }
 
     /// Takes what the peer lends back of this run: a `T` with whose bytes `words`

@@ -632,8 +632,13 @@ impl Run {
 
     /// What a reply that is built here lends, if it lends something.
     #[inline]
-    pub(super) fn lending(&self) -> &OnceLock<Lending> {
-        &self.lending
+    pub(super) fn lending(&self) -> Option<&Lending> {
+        self.lending.get()
+    }
+
+    /// Notes what a reply that is built here lends; the first time counts.
+    pub(super) fn lend(&self, lending: Lending) {
+        self.lending.get_or_init(|| lending);
     }
 
     /// Whether the run is a segment of its own that can be [sealed](Self::seal).
