@@ -225,8 +225,11 @@ fn check_native(frame: &Frame) {
     match frame {
         Frame::Call(call) => assert_eq!(call.flags & !(both | Message::END), 0),
         Frame::Reply(reply) => {
-            let known = both | Message::KEPT | Message::FAILED;
+            let known = both | Message::KEPT | Message::FAILED | Message::LENT;
             assert_eq!((reply.flags & !known, reply.timeout_us), (0, 0));
+            if reply.has(Message::LENT) {
+                assert_eq!((reply.flags & Message::FAILED, reply.bytes), (0, 0));
+            }
         }
         Frame::Segment { page, pages } => {
             assert!(*pages > 0 && page.checked_add(*pages).is_some());

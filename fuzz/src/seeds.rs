@@ -174,7 +174,9 @@ fn native_frames() -> Vec<Vec<u8>> {
     let pointer = [0x1000_0000_1000, 0, 0, 0];
     let call = frame(KIND_CALL, Message::AHEAD | Message::ITEM, [250, 0, 16, 200]);
     let reply = frame(KIND_REPLY, Message::KEPT | Message::FAILED, [0, 0, 3, 90]);
+    let lent = frame(KIND_REPLY, Message::LENT | Message::KEPT, [0, 0, 3, 0]);
     vec![
+        native(lent, 1, 5, pointer),
         native(frame(KIND_SEGMENT, 0, [16, 16, 0, 0]), 0, 0, [0; 4]),
         native(call, 1, 2, pointer),
         native(frame(KIND_CALL, Message::END, [0; 4]), 1, 2, [0; 4]),

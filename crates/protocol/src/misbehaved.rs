@@ -130,6 +130,12 @@ pub enum PeerMisbehaved {
         /// First page of the alleged scope.
         page: u32,
     },
+    /// It lends a scope of this side's heap that it was not given, or has given back.
+    #[error("it lends the scope at page {page} of its reader's heap, which it does not hold")]
+    Lent {
+        /// First page of the alleged scope.
+        page: u32,
+    },
     /// The doorbell rang again and again with nothing behind it.
     #[error("doorbell rung {0} times with nothing sent")]
     DoorbellStorm(u32),

@@ -96,13 +96,19 @@ fn native() -> impl Strategy<Value = Native> {
             let flags = flags & (both | Message::END);
             Native::Message(MessageKind::Call, Message { flags, ..message })
         } else {
-            let flags = flags & (both | Message::KEPT | Message::FAILED);
+            let mut flags = flags & (both | Message::KEPT | Message::FAILED | Message::LENT);
+            let lent = flags & Message::LENT != 0;
+            if lent {
+                flags &= !Message::FAILED;
+            }
             let timeout_us = 0;
+            let bytes = if lent { 0 } else { bytes };
             Native::Message(
                 MessageKind::Reply,
                 Message {
                     flags,
                     timeout_us,
+                    bytes,
                     ..message
                 },
             )

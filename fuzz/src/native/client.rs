@@ -204,6 +204,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             ],
         ),
         (1, vec![turned(2), reply(Message::KEPT, 3, 0, used, root)]),
+        (4, vec![reply(Message::LENT | Message::KEPT, 2, 0, 0, root)]),
     ];
     scripts
         .into_iter()

@@ -45,7 +45,7 @@ impl MessageKind {
         let both = Message::AHEAD | Message::ITEM;
         match self {
             Self::Call => both | Message::END,
-            Self::Reply => both | Message::KEPT | Message::FAILED,
+            Self::Reply => both | Message::KEPT | Message::FAILED | Message::LENT,
         }
     }
 }
@@ -54,7 +54,8 @@ impl MessageKind {
 ///
 /// The value's root lies in `inline` or in the parts frame before, and what the
 /// root points to in the scope: the `bytes` bytes from page `page` on of its
-/// sender's heap. Nothing of that is checked when the frame is read, apart from the flags.
+/// sender's heap, or, with [`LENT`](Self::LENT), in one of its receiver's. Nothing of
+/// that is checked when the frame is read, apart from the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The call.
@@ -66,9 +67,10 @@ pub struct Message {
     pub code: u16,
     /// Microseconds that the caller waits, 0 for as long as it takes. Of a reply: 0.
     pub timeout_us: u32,
-    /// Page of the sender's heap at which the scope begins.
+    /// Page of the sender's heap, with [`LENT`](Self::LENT) of the receiver's, at
+    /// which the scope begins.
     pub page: u32,
-    /// Bytes of the scope that are in use; 0 if there is no scope.
+    /// Bytes of the scope that are in use; 0 if there is no scope, or it is lent.
     pub bytes: u32,
     /// The root, and zeros behind it.
     pub inline: [u64; 4],
@@ -78,6 +80,9 @@ impl Message {
     /// Flag: the root does not lie in `inline` but came in the parts frame just
     /// before, as its data; the header block of that frame is metadata.
     pub const AHEAD: u8 = 1;
+    /// Flag of a reply, not of one that failed: what it points to lies in a scope of
+    /// its receiver's heap, which the sender holds.
+    pub const LENT: u8 = 2;
     /// Flag: one item of a stream; others, or the reply, follow.
     pub const ITEM: u8 = 4;
     /// Flag of a reply: the scope of the call is held until it is released.
@@ -139,6 +144,14 @@ impl Message {
         }
         let (index, call) = halves(words[1]);
         let (page, bytes) = halves(words[3]);
+        if flags & Self::LENT != 0 {
+            if flags & Self::FAILED != 0 {
+                return Err(bad_flags(kind.to_wire(), flags));
+            }
+            if bytes != 0 {
+                return Err(bad_reserved(kind.to_wire()));
+            }
+        }
         Ok(Self {
             stream: StreamId { index, call },
             flags,

@@ -132,13 +132,22 @@ fn what_the_page_says_of_native_frames_is_refused() {
         }
         words
     };
-    for (kind, flags) in [(KIND_CALL, 1 | 4 | 32), (KIND_REPLY, 1 | 4 | 8 | 16)] {
+    for (kind, flags) in [(KIND_CALL, 1 | 4 | 32), (KIND_REPLY, 1 | 2 | 4 | 8 | 16)] {
         for bit in 0..8 {
             let flag = 1 << bit;
             let allowed = read(kind, flag, 0, zeros).is_ok();
             assert_eq!(allowed, flags & flag != 0, "kind {kind} flag {flag}");
         }
     }
+    let lent = Message::LENT;
+    let failed = read(KIND_REPLY, lent | Message::FAILED, 0, zeros);
+    assert!(matches!(failed, Err(PeerMisbehaved::Flags { .. })));
+    let with_bytes = read(KIND_REPLY, lent, 0, with(&[(5, 1)]));
+    assert_eq!(
+        with_bytes,
+        Err(PeerMisbehaved::Reserved { kind: KIND_REPLY })
+    );
+    assert!(read(KIND_REPLY, lent, 0, with(&[(4, 7)])).is_ok());
     for count in 0..=u8::MAX {
         let frame = read(KIND_RELEASE, count, 0, zeros);
         match frame {

@@ -205,6 +205,12 @@ pub(crate) fn flags() -> String {
             "the value came in the parts frame just before, with metadata",
         ),
         flag(
+            Message::LENT,
+            "LENT",
+            "reply",
+            "the scope is one of the receiver's, which the sender holds",
+        ),
+        flag(
             Message::ITEM,
             "ITEM",
             "call, reply",
