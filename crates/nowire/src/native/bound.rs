@@ -117,7 +117,7 @@ impl Bound {
             .open(
                 outgoing.message,
                 &outgoing.sent(),
-                outgoing.run.clone(),
+                outgoing.given.clone(),
                 deadline,
             )
             .map_err(|failed| self.failed(failed))
@@ -167,14 +167,14 @@ impl Bound {
     fn checked<R: Shared, E: Shared>(&self, came: Came) -> Result<Reply<R>, CallError<E>> {
         let link = &self.shared().link;
         let release = (came.bytes > 0).then(|| Release::new(Arc::clone(self.shared()), came.page));
-        let taken = with_buffers::<R, _>(|buffers| {
-            link.peer_heap().take::<R>(
-                came.arrived.root.words(),
-                came.page,
-                came.bytes,
-                link.keeping,
-                buffers,
-            )
+        let words = came.arrived.root.words();
+        let taken = with_buffers::<R, _>(|buffers| match &came.lent {
+            None => {
+                let (page, bytes) = (came.page, came.bytes);
+                link.peer_heap()
+                    .take::<R>(words, page, bytes, link.keeping, buffers)
+            }
+            Some(given) => given.run.take_back::<R>(words, given.bytes, buffers),
         });
         crash_point!("reply.checked");
         match taken {
@@ -310,9 +310,9 @@ impl Bound {
         waits: &mut Waits<'_>,
     ) -> Result<Ticket, CallError<E>> {
         let shared = self.shared();
-        let mut run = outgoing.run.clone();
+        let mut given = outgoing.given.clone();
         let sent = outgoing.sent();
-        let opened = poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut run, waits, cx));
+        let opened = poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut given, waits, cx));
         Ok(opened.await?)
     }
 

@@ -11,6 +11,7 @@ use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
 use super::attached::{Attached, Attaching, Going, NoReference};
+use super::built::Built;
 use super::call_error::Code;
 use super::context::Context;
 use super::kept::{Giver, Kept};
@@ -232,17 +233,15 @@ impl Call {
     pub fn reply_in<R: Shared>(mut self, value: R) {
         let run = self.reply_run.take().filter(|_| R::POINTERS);
         // The handler may have had the scope to itself, and put another in its place.
-        let lies_there = run
-            .as_ref()
-            .is_none_or(|run| self.cx.link.link.lies_in(&value, run));
-        if !lies_there {
-            self.answer_failed(
-                Code::Internal,
-                "the reply points out of the scope it is built in",
-            );
-            return;
-        }
-        self.answer(0, 0, Root::of(&value), size_of::<R>(), run);
+        let built = run.map(|run| Built::new(&value, run).ok_or(Built::ELSEWHERE));
+        let built = match built.transpose() {
+            Ok(built) => built,
+            Err(why) => {
+                self.answer_failed(Code::Internal, &format!("a reply: {why}"));
+                return;
+            }
+        };
+        self.answer(0, 0, Root::of(&value), size_of::<R>(), built);
     }
 
     /// Replies with the error that the method may return.
@@ -305,7 +304,7 @@ impl Call {
     }
 
     #[inline]
-    fn answer(&mut self, code: u16, flags: u8, root: Root, bytes: usize, run: Option<Arc<Run>>) {
+    fn answer(&mut self, code: u16, flags: u8, root: Root, bytes: usize, built: Option<Built>) {
         if std::mem::replace(&mut self.answered, true) {
             return;
         }
@@ -348,11 +347,8 @@ impl Call {
         if self.giver.is_some() {
             message.flags |= Message::KEPT;
         }
-        if let Some(run) = run {
-            message.page = run.page();
-            message.bytes = run.used_bytes();
-            // Before the client can release it.
-            link.hold(run);
+        if let Some(built) = &built {
+            built.tell(&mut message, link);
             crash_point!("reply.scope-held");
         }
         if self.flow.is_some() {

@@ -4,15 +4,14 @@
 //! ticket, with which its caller takes what came.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::Waker;
 use std::thread::Thread;
 
-use nowire_memory::heap::Run;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, StreamId};
 use nowire_protocol::turn::Wake;
 
+use super::held::Given;
 use super::value::Arrived;
 
 /// Items of a stream that may be on their way before the other side takes some.
@@ -27,6 +26,8 @@ pub(crate) struct Came {
     /// Where the scope of what it points to begins.
     pub(crate) page: u32,
     pub(crate) bytes: u32,
+    /// What it points to instead, if it is lent.
+    pub(crate) lent: Option<Given>,
     pub(crate) arrived: Arrived,
 }
 
@@ -38,6 +39,7 @@ impl Came {
             code: message.code,
             page: message.page,
             bytes: message.bytes,
+            lent: None,
             arrived,
         }
     }
@@ -83,7 +85,7 @@ struct Wire {
     /// None: the caller has given up.
     ticket: Option<Ticket>,
     /// The scope of the arguments: not used again before the last reply.
-    run: Option<Arc<Run>>,
+    given: Option<Given>,
 }
 
 #[derive(Debug, Default)]
@@ -114,7 +116,7 @@ pub(crate) struct Delivered {
     pub(crate) waiter: Option<Waiter>,
     pub(crate) vacancy: Option<Waiter>,
     /// The run of the arguments, which the server no longer reads, or holds.
-    pub(crate) run: Option<Arc<Run>>,
+    pub(crate) given: Option<Given>,
     /// A reply that nobody takes.
     pub(crate) unwanted: Option<Came>,
 }
@@ -135,7 +137,7 @@ impl Calls {
 
     /// Begins a call; none while as many are open as may be.
     #[inline]
-    pub(crate) fn begin(&mut self, run: &mut Option<Arc<Run>>) -> Option<(StreamId, Ticket)> {
+    pub(crate) fn begin(&mut self, given: &mut Option<Given>) -> Option<(StreamId, Ticket)> {
         let index = match self.free_wires.pop() {
             Some(index) => index,
             None if self.wires.len() < self.limit as usize => {
@@ -153,7 +155,7 @@ impl Calls {
         wire.call = wire.call.wrapping_add(1);
         wire.open = true;
         wire.ticket = Some(ticket);
-        wire.run = run.take();
+        wire.given = given.take();
         let stream = StreamId {
             index,
             call: wire.call,
@@ -177,6 +179,7 @@ impl Calls {
         &mut self,
         message: &Message,
         arrived: Arrived,
+        lent: Option<Given>,
     ) -> Result<Delivered, PeerMisbehaved> {
         let stream = message.stream;
         let is_item = message.has(Message::ITEM);
@@ -186,13 +189,16 @@ impl Calls {
             wire.ticket
         } else {
             wire.open = false;
-            delivered.run = wire.run.take();
+            delivered.given = wire.given.take();
             let ticket = wire.ticket.take();
             self.free_wires.push(stream.index);
             delivered.vacancy = self.next_in_queue();
             ticket
         };
-        let came = Came::new(message, arrived);
+        let came = Came {
+            lent,
+            ..Came::new(message, arrived)
+        };
         let Some(Ticket(slip)) = ticket else {
             delivered.unwanted = Some(came);
             return Ok(delivered);
@@ -210,6 +216,14 @@ impl Calls {
         }
         delivered.waiter = slip.waiter.take();
         Ok(delivered)
+    }
+
+    /// The run at `page` of the arguments of a call that the server has not
+    /// answered yet.
+    pub(crate) fn given_at(&self, page: u32) -> Option<Given> {
+        let given = self.wires.iter().filter_map(|wire| wire.given.as_ref());
+        let there = given.filter(|given| given.run.page() == page);
+        there.max_by_key(|given| given.bytes).cloned()
     }
 
     /// The server takes more items.

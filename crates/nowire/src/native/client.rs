@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use nowire_memory::heap::Run;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, MessageKind, ResetCode, StreamId};
 use nowire_protocol::ring::Control;
@@ -14,6 +13,7 @@ use tokio::task::coop;
 
 use super::binding::Known;
 use super::calls::{Calls, Came, Place, Spot, Ticket, WINDOW_ITEMS, Waiter};
+use super::held::Given;
 use super::link::{Bell, Link, Receive, Rx};
 use super::value::{Arrived, Sent};
 use super::watcher::Watchers;
@@ -59,12 +59,17 @@ impl Receive for Client<'_> {
     #[inline]
     fn reply(&mut self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved> {
         crash_point!("reply.off-the-ring");
-        let delivered = self.0.calls().deliver(message, arrived)?;
+        let lent = if message.has(Message::LENT) {
+            Some(self.0.lent(message.page)?)
+        } else {
+            None
+        };
+        let delivered = self.0.calls().deliver(message, arrived, lent)?;
         crash_point!("reply.delivered");
-        if let Some(run) = delivered.run
+        if let Some(given) = delivered.given
             && message.has(Message::KEPT)
         {
-            self.0.link.hold(run);
+            self.0.link.hold(given);
         }
         if let Some(waiter) = delivered.waiter {
             waiter.wake();
@@ -139,6 +144,17 @@ impl Shared {
         }
     }
 
+    /// The run that the server says it lends. The reply gets a share in it now, as
+    /// the server may release the run with the next frame.
+    #[cold]
+    fn lent(&self, page: u32) -> Result<Given, PeerMisbehaved> {
+        // What one call keeps another may lend before the first is answered.
+        let given = self.link.held_at(page);
+        given
+            .or_else(|| self.calls().given_at(page))
+            .ok_or(PeerMisbehaved::Lent { page })
+    }
+
     /// Gives back what a reply nobody takes has in the server's heap.
     pub(super) fn discard(&self, came: &Came) {
         if came.bytes > 0 {
@@ -149,7 +165,7 @@ impl Shared {
     fn begin(
         &self,
         calls: &mut Calls,
-        run: &mut Option<Arc<Run>>,
+        given: &mut Option<Given>,
     ) -> Option<Result<(StreamId, Ticket), ConnectionError>> {
         if let Some(over) = self.link.over() {
             return Some(Err(over.clone()));
@@ -159,7 +175,7 @@ impl Shared {
                 peer: self.link.label(),
             }));
         }
-        calls.begin(run).map(Ok)
+        calls.begin(given).map(Ok)
     }
 
     fn send_call(
@@ -185,16 +201,16 @@ impl Shared {
         &self,
         message: Message,
         sent: &Sent<'_>,
-        run: Option<Arc<Run>>,
+        given: Option<Given>,
         deadline: Option<Instant>,
     ) -> Result<Ticket, Failed> {
-        let mut run = run;
-        let begun = self.begin(&mut self.calls(), &mut run);
+        let mut given = given;
+        let begun = self.begin(&mut self.calls(), &mut given);
         let begun = match begun {
             Some(begun) => begun,
             None => {
                 let place = Place::Vacancy(self.calls().spot());
-                self.wait(place, deadline, |calls| self.begin(calls, &mut run))?
+                self.wait(place, deadline, |calls| self.begin(calls, &mut given))?
             }
         };
         let ticket = begun.and_then(|begun| self.send_call(begun, message, sent));
@@ -209,16 +225,16 @@ impl Shared {
         self: &Arc<Self>,
         message: Message,
         sent: &Sent<'_>,
-        run: &mut Option<Arc<Run>>,
+        given: &mut Option<Given>,
         waits: &mut Waits<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket, ConnectionError>> {
-        let begun = self.begin(&mut self.calls(), run);
+        let begun = self.begin(&mut self.calls(), given);
         let begun = match begun {
             Some(begun) => begun,
             None => {
                 let place = Place::Vacancy(waits.spot());
-                match waits.poll(place, false, cx, |calls| self.begin(calls, run)) {
+                match waits.poll(place, false, cx, |calls| self.begin(calls, given)) {
                     Poll::Ready(Ok(begun)) => begun,
                     Poll::Ready(Err(over)) => Err(over),
                     Poll::Pending => return Poll::Pending,
@@ -329,11 +345,11 @@ impl Shared {
         &self,
         message: &Message,
         sent: &Sent<'_>,
-        run: Option<Arc<Run>>,
+        given: Option<Given>,
     ) -> Result<(), ConnectionError> {
-        if let Some(run) = run {
+        if let Some(given) = given {
             // Before the server can release it.
-            self.link.hold(run);
+            self.link.hold(given);
             crash_point!("publish.item-held");
         }
         self.link.send(MessageKind::Call, message, sent, Bell::Now)

@@ -106,7 +106,7 @@ where
 
     fn put(&self, outgoing: &Outgoing) -> Result<(), CallError<E>> {
         let shared = self.bound.shared();
-        Ok(shared.send_more(&outgoing.message, &outgoing.sent(), outgoing.run.clone())?)
+        Ok(shared.send_more(&outgoing.message, &outgoing.sent(), outgoing.given.clone())?)
     }
 
     /// Says that no more items come.

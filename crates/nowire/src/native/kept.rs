@@ -1,10 +1,11 @@
 //! Arguments that a handler holds beyond its call.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use nowire_memory::data::Shared;
+use nowire_memory::data::{Lent, Scope, ScopeError, Shared};
 use nowire_memory::heap::Part;
 
 use super::serving::ServerLink;
@@ -17,7 +18,7 @@ use crate::crash::crash_point;
 pub struct Kept<T: Shared> {
     part: Part<T>,
     /// After what lies there.
-    _giver: Option<Arc<Giver>>,
+    giver: Option<Arc<Giver>>,
 }
 
 /// Gives the caller its scope back.
@@ -41,10 +42,7 @@ impl Drop for Giver {
 
 impl<T: Shared> Kept<T> {
     pub(crate) fn new(part: Part<T>, giver: Option<Arc<Giver>>) -> Self {
-        Self {
-            part,
-            _giver: giver,
-        }
+        Self { part, giver }
     }
 
     /// The argument.
@@ -56,7 +54,31 @@ impl<T: Shared> Kept<T> {
     /// Whether it lies where the caller built it, so that the caller cannot use
     /// that memory again.
     pub fn in_place(&self) -> bool {
-        self._giver.is_some()
+        self.giver.is_some()
+    }
+
+    /// Lends the argument, or a part of it, in a reply: `out` is what the reply is
+    /// built in, and the reply points to nothing else. If it goes to the client that
+    /// gave the argument, and that lies [in place](Self::in_place), the client reads
+    /// it where it has built it. Otherwise it is copied into `out`, so that the reply
+    /// is of the same type. Anything that is no part of the argument is copied too.
+    ///
+    /// What is lent stays readable for the client as long as it holds its reply,
+    /// whatever becomes of this.
+    ///
+    /// # Errors
+    /// [`ScopeError::Lends`] if `out` lends something already,
+    /// [`ScopeError::Full`] for a copy.
+    pub fn lend<'r, P: Shared>(
+        &self,
+        out: &'r Scope,
+        part: &P,
+    ) -> Result<Lent<'r, P::At<'r>>, ScopeError> {
+        let giver = self.giver.as_ref().map(|giver| {
+            let keep: Arc<dyn Any + Send + Sync> = Arc::clone(giver) as _;
+            (giver.link.link.heap(), keep)
+        });
+        self.part.lend(out, part, giver)
     }
 }
 

@@ -8,6 +8,7 @@
 mod attached;
 mod binding;
 mod bound;
+mod built;
 mod call;
 mod call_error;
 mod calls;

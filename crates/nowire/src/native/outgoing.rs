@@ -12,6 +12,7 @@ use nowire_protocol::head::Block;
 use super::attached::{Attaching, CannotGo, Going};
 use super::bound::{Bound, Metadata};
 use super::call_error::CallError;
+use super::held::Given;
 use super::value::{Parts, Root, Sent, With};
 use crate::crash::crash_point;
 
@@ -19,7 +20,7 @@ pub(super) struct Outgoing {
     pub(super) message: Message,
     /// What does not fit into the message.
     pub(super) ahead: Option<Box<With>>,
-    pub(super) run: Option<Arc<Run>>,
+    pub(super) given: Option<Given>,
 }
 
 impl Outgoing {
@@ -60,9 +61,10 @@ impl Bound {
         } else {
             None
         };
-        if let Some(run) = &run {
-            message.page = run.page();
-            message.bytes = run.used_bytes();
+        let given = run.map(Given::all_of);
+        if let Some(given) = &given {
+            message.page = given.run.page();
+            message.bytes = given.bytes;
         }
         let metadata = self.metadata.as_ref().filter(|_| with_metadata);
         let going = match attaching.is_empty() {
@@ -87,7 +89,7 @@ impl Bound {
         Ok(Outgoing {
             message,
             ahead,
-            run,
+            given,
         })
     }
 

@@ -10,6 +10,7 @@ use nowire::{
 
 use crate::house::NAME;
 use crate::lab::{Bench, LabClient, LabServer, leaf, tree};
+use crate::lending::{ShelfServer, Stand};
 use crate::post::{Office, PostClient, PostServer};
 use crate::shapes::MirrorServer;
 use crate::{crashes, layouts};
@@ -148,7 +149,8 @@ fn process() {
             let server = setup.server();
             let server = server
                 .add(LabServer::new(Bench::default()))
-                .add(MirrorServer::new(crate::shapes::Glass));
+                .add(MirrorServer::new(crate::shapes::Glass))
+                .add(ShelfServer::new(Stand::default()));
             crashes::arm(&setup);
             let running = server.start(NAME).expect("a free name");
             announce("serving");

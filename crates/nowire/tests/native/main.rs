@@ -15,6 +15,7 @@ mod idle;
 mod keeping;
 mod lab;
 mod layouts;
+mod lending;
 mod lifecycle;
 mod memory;
 mod metadata;

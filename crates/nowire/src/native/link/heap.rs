@@ -10,6 +10,7 @@ use nowire_protocol::ring::Control;
 use super::{Link, lock};
 use crate::crash::crash_point;
 use crate::error::ConnectionError;
+use crate::native::held::Given;
 
 /// Memory of sealed scopes that are gone, from which on it is given back before
 /// there is another.
@@ -71,8 +72,13 @@ impl Link {
     }
 
     /// Keeps a run until the peer releases it.
-    pub(crate) fn hold(&self, run: Arc<Run>) {
-        lock(&self.held).hold(run);
+    pub(crate) fn hold(&self, given: Given) {
+        lock(&self.held).hold(given);
+    }
+
+    /// The run at `page`, if the peer holds it.
+    pub(crate) fn held_at(&self, page: u32) -> Option<Given> {
+        lock(&self.held).find(page)
     }
 
     /// Runs that the peer holds.

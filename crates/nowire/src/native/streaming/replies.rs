@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nowire_memory::data::{Scope, Shared};
-use nowire_memory::heap::{RUN_HEADER_BYTES, Run};
+use nowire_memory::heap::RUN_HEADER_BYTES;
 use nowire_memory::refs::Travel;
 use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
 use super::CallOver;
 use crate::crash::crash_point;
 use crate::native::attached::{Attaching, CannotGo};
+use crate::native::built::Built;
 use crate::native::call_error::Code;
 use crate::native::context::Context;
 use crate::native::link::Bell;
@@ -34,7 +35,7 @@ struct Outlet {
 struct Item {
     root: Root,
     bytes: usize,
-    run: Option<Arc<Run>>,
+    built: Option<Built>,
     passing: Vec<Passing>,
 }
 
@@ -64,7 +65,7 @@ impl Outlet {
         CallOver
     }
 
-    fn item<T: Shared>(&self, item: &T, run: Option<Arc<Run>>) -> Result<Item, CallOver> {
+    fn item<T: Shared>(&self, item: &T, built: Option<Built>) -> Result<Item, CallOver> {
         let root = Root::of(item);
         let bytes = size_of::<T>();
         if matches!(root, Root::Long(_)) && bytes > self.link.link.root_limit_bytes() {
@@ -74,7 +75,7 @@ impl Outlet {
         Ok(Item {
             root,
             bytes,
-            run,
+            built,
             passing: Vec::new(),
         })
     }
@@ -102,14 +103,11 @@ impl Outlet {
     }
 
     fn item_in<T: Shared>(&self, scope: &Scope, item: &T) -> Result<Item, CallOver> {
-        let run = match self.link.link.heap().find(scope.address()) {
-            Some(run) if scope.holds(item) => run,
-            _ => {
-                let why = "an item points out of the scope it is built in";
-                return Err(self.cut(Code::Internal, why.to_owned()));
-            }
-        };
-        self.item(item, T::POINTERS.then_some(run))
+        let run = self.link.link.heap().find(scope.address());
+        match run.and_then(|run| Built::new(item, run)) {
+            Some(built) => self.item(item, T::POINTERS.then_some(built)),
+            None => Err(self.cut(Code::Internal, format!("an item: {}", Built::ELSEWHERE))),
+        }
     }
 
     fn send(&self, item: Item) -> Result<(), CallOver> {
@@ -141,10 +139,8 @@ impl Outlet {
             bytes: 0,
             inline: [0; 4],
         };
-        if let Some(run) = item.run {
-            message.page = run.page();
-            message.bytes = run.used_bytes();
-            link.hold(run);
+        if let Some(built) = &item.built {
+            built.tell(&mut message, link);
             crash_point!("reply.item-held");
         }
         let parts = match &item.root {
