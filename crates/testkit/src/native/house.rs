@@ -118,6 +118,17 @@ pub fn call_on(client: &SurveyClient, method: &str) -> Result<(), CallError> {
                 client.turn([1; 8])?;
                 assert!(amount(thing.get()).is_some(), "a value of its type");
             }
+            "keep, draw" => {
+                let scope = client.scope().expect("memory");
+                let never_given = client.scope().expect("memory");
+                build(&never_given, 1).expect("room");
+                let thing = build(&scope, 1).expect("room");
+                client.measure(&thing)?;
+                client.keep(thing)?;
+                build(&scope, 1).expect("room");
+                let thing = client.draw(1).map_err(without_error)?;
+                assert!(amount(thing.get()).is_some(), "a value of its type");
+            }
             "scatter, unread" => {
                 let _items = client.scatter(1000)?;
                 client.turn([1; 8])?;

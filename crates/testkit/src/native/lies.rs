@@ -1,6 +1,6 @@
 //! The lies, one by one.
 
-use nowire_memory::heap::{MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES};
+use nowire_memory::heap::{MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, RUN_HEADER_BYTES};
 use nowire_protocol::frame::{
     FLAG_DATA, FLAG_HEAD, Frame, Message, MessageKind, Pages, ResetCode, StreamId,
 };
@@ -162,6 +162,73 @@ fn ahead(
     let (kind, mut message) = message(peer.side(), "turn", stream);
     message.flags = flags;
     peer.send_message(kind, &message)
+}
+
+/// A lie about what the client gave.
+const fn lent(
+    name: &'static str,
+    noticed_as: &'static str,
+    tell: fn(&mut HostilePeer, StreamId) -> Result<(), Failure>,
+) -> NativeLie {
+    NativeLie {
+        in_place: false,
+        name,
+        told_by: SERVER,
+        noticed_as,
+        during: "keep, draw",
+        tell,
+    }
+}
+
+/// Where a client that [does](super::call_on) `keep, draw` has its second scope.
+const NEVER_GIVEN: u32 = 17;
+
+/// What a client has given to be kept, and what it calls next.
+struct Given {
+    base: u64,
+    page: u32,
+    bytes: u32,
+    /// Where the thing lies in the client.
+    root: u64,
+    draw: StreamId,
+}
+
+impl Given {
+    /// An address in the client's heap.
+    fn at(&self, page: u32, bytes: u32) -> u64 {
+        self.base + u64::from(page) * PAGE_BYTES as u64 + u64::from(bytes)
+    }
+}
+
+/// Answers what a client asks first, and keeps what it gives then.
+fn be_given(peer: &mut HostilePeer, first: StreamId) -> Result<Given, Failure> {
+    let (kind, measured) = message(Side::Server, "", first);
+    peer.send_message(kind, &measured)?;
+    let call = take_call(peer)?;
+    let (kind, mut kept) = message(Side::Server, "", call.stream);
+    kept.flags = Message::KEPT;
+    peer.send_message(kind, &kept)?;
+    Ok(Given {
+        base: peer.heaps().peer.base(),
+        page: call.page,
+        bytes: call.bytes,
+        root: call.inline[0],
+        draw: take_call(peer)?.stream,
+    })
+}
+
+fn lending(draw: StreamId, page: u32, address: u64) -> (MessageKind, Message) {
+    let (kind, mut reply) = message(Side::Server, "", draw);
+    reply.flags = Message::LENT;
+    reply.page = page;
+    reply.inline[0] = address;
+    (kind, reply)
+}
+
+/// Lends a thing that is said to lie at an address in the client.
+fn lend(peer: &mut HostilePeer, draw: StreamId, page: u32, address: u64) -> Result<(), Failure> {
+    let (kind, reply) = lending(draw, page, address);
+    peer.send_message(kind, &reply)
 }
 
 fn release(peer: &mut HostilePeer, page: u32) -> Result<(), Failure> {
@@ -662,6 +729,144 @@ pub(crate) const LIES: &[NativeLie] = &[
             peer.send_control(Control::Retire { page: 0 })
         },
     },
+    lent(
+        "something_lent_that_was_never_given",
+        "which it does not hold",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            lend(peer, given.draw, NEVER_GIVEN, given.at(NEVER_GIVEN, 16))
+        },
+    ),
+    lent(
+        "something_lent_at_the_last_page_there_is",
+        "which it does not hold",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            lend(peer, given.draw, u32::MAX, given.root)
+        },
+    ),
+    lent(
+        "something_lent_by_another_page_of_it",
+        "which it does not hold",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            lend(peer, given.draw, given.page + 1, given.root)
+        },
+    ),
+    lent(
+        "something_lent_that_was_given_back",
+        "which it does not hold",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            release(peer, given.page)?;
+            lend(peer, given.draw, given.page, given.root)
+        },
+    ),
+    lent(
+        "something_lent_in_another_scope",
+        "leads out of the scope",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            lend(peer, given.draw, given.page, given.at(NEVER_GIVEN, 16))
+        },
+    ),
+    lent(
+        "something_lent_behind_what_was_given",
+        "leads out of the scope",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            lend(
+                peer,
+                given.draw,
+                given.page,
+                given.at(given.page, given.bytes),
+            )
+        },
+    ),
+    lent(
+        "something_lent_whose_end_is_behind_what_was_given",
+        "leads out of the scope",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            let last = given.at(given.page, given.bytes - 8);
+            lend(peer, given.draw, given.page, last)
+        },
+    ),
+    lent(
+        "something_lent_in_the_header_of_its_scope",
+        "is pointed to already",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            lend(peer, given.draw, given.page, given.at(given.page, 8))
+        },
+    ),
+    lent(
+        "something_lent_before_its_scope",
+        "leads out of the scope",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            let before = given.at(given.page, 0) - 8;
+            lend(peer, given.draw, given.page, before)
+        },
+    ),
+    lent(
+        "something_lent_that_is_not_aligned",
+        "is not aligned",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            let crooked = given.at(given.page, RUN_HEADER_BYTES as u32 + 4);
+            lend(peer, given.draw, given.page, crooked)
+        },
+    ),
+    lent("something_lent_nowhere", "is null", |peer, stream| {
+        let given = be_given(peer, stream)?;
+        lend(peer, given.draw, given.page, 0)
+    }),
+    lent(
+        "something_lent_of_another_type",
+        "leads out of the scope",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            // Text, to begin with.
+            let first = given.at(given.page, RUN_HEADER_BYTES as u32);
+            lend(peer, given.draw, given.page, first)
+        },
+    ),
+    lent(
+        "something_lent_in_the_heap_of_the_lender",
+        "leads out of the scope",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            let root = forge(peer, |_| {})?.root[0];
+            lend(peer, given.draw, given.page, root)
+        },
+    ),
+    lent(
+        "something_lent_with_bytes",
+        "kind 7 with something where zeros are due",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            let (kind, mut reply) = lending(given.draw, given.page, given.root);
+            reply.bytes = given.bytes;
+            peer.send_message(kind, &reply)
+        },
+    ),
+    lent(
+        "something_lent_by_a_reply_that_failed",
+        "kind 7 with flags 0x12",
+        |peer, stream| {
+            let given = be_given(peer, stream)?;
+            let (kind, mut reply) = lending(given.draw, given.page, given.root);
+            reply.flags |= Message::FAILED;
+            peer.send_message(kind, &reply)
+        },
+    ),
+    in_frames(
+        "a_call_that_lends",
+        CLIENT,
+        "kind 6 with flags 0x02",
+        |peer, stream| worse_message(peer, stream, |draft| draft.with_flags(|_| Message::LENT)),
+    ),
     in_frames(
         "a_release_of_what_is_not_held",
         BOTH,

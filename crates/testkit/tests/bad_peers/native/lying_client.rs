@@ -85,6 +85,7 @@ mod is_caught {
         a_segment_given_back_by_another_page_of_it
         a_segment_given_back_twice
         a_segment_given_back_that_is_read
+        a_call_that_lends
         a_release_of_what_is_not_held
         a_release_of_the_last_page_there_is
         a_reply_released_twice

@@ -85,6 +85,21 @@ mod is_caught {
         a_segment_given_back_by_another_page_of_it
         a_segment_given_back_twice
         a_segment_given_back_that_is_read
+        something_lent_that_was_never_given
+        something_lent_at_the_last_page_there_is
+        something_lent_by_another_page_of_it
+        something_lent_that_was_given_back
+        something_lent_in_another_scope
+        something_lent_behind_what_was_given
+        something_lent_whose_end_is_behind_what_was_given
+        something_lent_in_the_header_of_its_scope
+        something_lent_before_its_scope
+        something_lent_that_is_not_aligned
+        something_lent_nowhere
+        something_lent_of_another_type
+        something_lent_in_the_heap_of_the_lender
+        something_lent_with_bytes
+        something_lent_by_a_reply_that_failed
         a_release_of_what_is_not_held
         a_release_of_the_last_page_there_is
         a_release_of_the_scope_of_a_call_not_yet_answered
