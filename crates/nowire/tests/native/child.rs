@@ -13,7 +13,7 @@ use crate::lab::{Bench, LabClient, LabServer, leaf, tree};
 use crate::lending::{ShelfServer, Stand};
 use crate::post::{Office, PostClient, PostServer};
 use crate::shapes::MirrorServer;
-use crate::{crashes, layouts};
+use crate::{crashes, layouts, references_killed};
 
 pub(crate) const ROLE: &str = "NOWIRE_TEST_ROLE";
 pub(crate) const SETUP: &str = "NOWIRE_TEST_SETUP";
@@ -168,6 +168,7 @@ fn process() {
             let next = next.map(|name| PostClient::new(setup.channel_to(name)));
             let server = setup.server().add(PostServer::new(Office::before(next)));
             let name = setup.word("name").unwrap_or(NAME);
+            crashes::arm(&setup);
             let running = server.start(name).expect("a free name");
             announce("serving");
             wait_for_the_end();
@@ -233,6 +234,7 @@ fn process() {
             wait_for_the_end();
         }
         Ok("caller") => crashes::call(&setup, announce),
+        Ok("parcel") => references_killed::call(&setup, announce),
         Ok(other) => panic!("no such role: {other}"),
         Err(_) => {}
     }

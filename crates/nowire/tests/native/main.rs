@@ -22,6 +22,7 @@ mod metadata;
 mod pipelining;
 mod post;
 mod references;
+mod references_killed;
 mod replies;
 mod round_trips;
 mod sealing;
