@@ -11,6 +11,8 @@ mod floor;
 mod images;
 mod line;
 mod orders;
+mod page;
+mod paper;
 mod plan;
 mod ray;
 mod relay;

@@ -14,6 +14,9 @@ pub(crate) struct RefsArgs {
     /// Fewer sizes and shorter rounds: under a minute in all
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Also put what is printed into this page, between its two marks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) insert: Option<PathBuf>,
     /// Draw a figure of each part into this directory, as SVG
     #[arg(long, value_name = "DIR")]
     pub(crate) plot: Option<PathBuf>,

@@ -14,7 +14,7 @@ use super::orders::{Spent, Work};
 use super::plan::{self, Group, Pace};
 use super::ray;
 use super::report;
-use super::{figures, images};
+use super::{figures, images, page, paper};
 use super::{sharing, strangers};
 use crate::goals;
 use crate::row::{self, Passing, Row};
@@ -31,7 +31,8 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
         refer_from: args.refer_from,
         dir: dir.path(),
     };
-    show(&header(args, &setting))?;
+    let head = header(args, &setting);
+    show(&head)?;
     let pace = Pace::of(args);
     let groups = plan::calls(args);
     let mut bench = Bench {
@@ -70,11 +71,26 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     if let Some(dir) = &args.plot {
         figures::draw(&rows, dir)?;
     }
-    show(&report::tables(&rows))?;
-    show(&format!(
+    let report = reported(&rows);
+    if let Some(path) = &args.insert {
+        page::insert(path, &format!("{head}{report}"))?;
+    }
+    show(&report)
+}
+
+fn reported(rows: &[Row]) -> String {
+    let mut text = report::tables(rows);
+    let beside = paper::table(rows);
+    if !beside.is_empty() {
+        text.push_str(&format!(
+            "\nReferences against by value, beside the paper's ratios\n{beside}"
+        ));
+    }
+    text.push_str(&format!(
         "\nGoals\n{}",
-        goals::table(&goals::refs::goals(&rows))
-    ))
+        goals::table(&goals::refs::goals(rows))
+    ));
+    text
 }
 
 fn header(args: &RefsArgs, setting: &Setting<'_>) -> String {
