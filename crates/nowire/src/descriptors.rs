@@ -73,6 +73,11 @@ impl Descriptors {
         Ok(Socket::Rung(answered.rung as u32))
     }
 
+    /// Closes what waits: no frame comes for it any more.
+    pub(crate) fn give_up(&mut self) {
+        self.waiting = VecDeque::new();
+    }
+
     /// The next, if one waits.
     pub(crate) fn next(&mut self) -> Option<Handed> {
         self.waiting.pop_front()

@@ -431,9 +431,13 @@ impl Future for Driver {
                 Err(error) => tracing::debug!(peer = %self.shared.label(), "{error}"),
             }
         }
-        if let Some(mut rx) = self.shared.try_rx() {
-            rx.hot = None;
-        }
+        // A connection that is over may be kept for long; what it holds is not.
+        let Some(mut rx) = self.shared.try_rx() else {
+            yield_now(cx);
+            return Poll::Pending;
+        };
+        rx.give_up();
+        self.shared.descriptors().give_up();
         Poll::Ready(())
     }
 }

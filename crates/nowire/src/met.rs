@@ -2,6 +2,7 @@ use std::fmt;
 
 use nowire_memory::{OwnedSegment, PeerSegment};
 use nowire_protocol::geometry::Geometry;
+use nowire_protocol::handshake::ReferenceOffer;
 use rustix::fd::OwnedFd;
 
 use crate::budget::Charge;
@@ -41,6 +42,16 @@ pub struct Met {
     /// The heaps, if both sides make native calls.
     pub heaps: Option<Heaps>,
     pub(crate) references: Option<Agreed>,
+}
+
+impl Met {
+    /// What this side and the peer said of references, if both take some. Only a
+    /// test that plays a peer has a use for it.
+    #[doc(hidden)]
+    pub fn reference_offers(&self) -> Option<(ReferenceOffer, ReferenceOffer)> {
+        let agreed = self.references.as_ref()?;
+        Some((agreed.own, agreed.peer))
+    }
 }
 
 impl fmt::Debug for Met {

@@ -68,6 +68,13 @@ impl Rx {
 }
 
 impl Rx {
+    /// Lets go of what has come in part and will not go on.
+    pub(crate) fn give_up(&mut self) {
+        self.hot = None;
+        self.arriving = Arriving::default();
+        self.ahead = Vec::new();
+    }
+
     /// References that come before their stream is known come right before the
     /// frame that opens it.
     fn expect_no_reference(&mut self, frame: &Frame) -> Result<(), PeerMisbehaved> {
@@ -91,6 +98,9 @@ impl Shared {
         rx: &mut Rx,
         mut arrivals: Option<&mut Vec<Arc<StreamCell>>>,
     ) -> Result<usize, ConnectionError> {
+        if let Some(over) = self.over.get() {
+            return Err(over.clone());
+        }
         let mut taken = 0;
         while taken < BATCH {
             match rx.consumer.peek(&self.inbox) {

@@ -118,7 +118,7 @@ impl Shared {
             Ok(sent) => Ok(self.after_push(tx, sent)?),
             Err(error) => {
                 self.after_push(tx, Ok(false))?;
-                Err(error)
+                Err(self.not_handed_over(error).into())
             }
         }
     }
@@ -161,7 +161,7 @@ impl Shared {
         cell: &StreamCell,
         references: &[Passing],
         parts: Option<&Outgoing<'_>>,
-    ) -> Result<Result<bool, PeerMisbehaved>, StreamError> {
+    ) -> Result<Result<bool, PeerMisbehaved>, Errno> {
         let extents: SmallVec<[Extent; 4]> = references
             .iter()
             .flat_map(|passing| passing.extents(cell.id))
@@ -192,12 +192,10 @@ impl Shared {
         Ok(pushed)
     }
 
-    fn hand_over(&self, references: &[Passing]) -> Result<(), StreamError> {
+    fn hand_over(&self, references: &[Passing]) -> Result<(), Errno> {
         for passing in references {
             for descriptor in passing.passed().descriptors() {
-                if let Err(error) = socket::hand_over(self.socket.as_fd(), descriptor) {
-                    return Err(self.not_handed_over(error));
-                }
+                socket::hand_over(self.socket.as_fd(), descriptor)?;
                 crash_point!("refs.descriptor-handed-over");
             }
             passing.passed().sent();
@@ -206,17 +204,18 @@ impl Shared {
         Ok(())
     }
 
-    /// Closes: frames and descriptors no longer go together.
-    fn not_handed_over(&self, error: Errno) -> StreamError {
-        if error == Errno::AGAIN {
+    /// Closes: frames and descriptors no longer go together. Not with `tx` held.
+    fn not_handed_over(&self, error: Errno) -> ConnectionError {
+        let peer = self.label();
+        self.close(match error {
             // Only a peer that answers no doorbell lets the socket fill.
-            return self.peer_stuck().into();
-        }
-        self.close(ConnectionError::Socket {
-            peer: self.label(),
-            error: Arc::new(error.into()),
+            Errno::AGAIN => return self.peer_stuck(),
+            Errno::PIPE | Errno::CONNRESET => ConnectionError::PeerGone { peer },
+            error => ConnectionError::Socket {
+                peer,
+                error: Arc::new(error.into()),
+            },
         })
-        .into()
     }
 
     /// Tells the peer that a stream is over, if it has heard of it.
