@@ -70,9 +70,9 @@ pub(crate) fn calls(rows: &[&Row], case: Case) -> String {
     let services = rows.iter().any(|row| row.passing.services.is_some());
     let changed = rows.iter().any(|row| row.passing.changed_percent.is_some());
     let parts = rows.iter().any(|row| row.passing.part.is_some());
-    let balancer = rows
+    let forwarded = rows
         .iter()
-        .any(|row| row.passing.balancer_bytes_per_call.is_some());
+        .any(|row| row.passing.forwarded_bytes_per_call.is_some());
     let mut head = vec!["bytes", "in flight"];
     let optional = [
         (services, "services"),
@@ -99,8 +99,8 @@ pub(crate) fn calls(rows: &[&Row], case: Case) -> String {
     if matches!(case, Case::Connect | Case::Channel) {
         head.push("first call");
     }
-    if balancer {
-        head.extend(["balancer bytes", "balancer cpu"]);
+    if forwarded {
+        head.extend(["forwarded", "forwarder cpu"]);
     }
     let mut lines = vec![head.into_iter().map(String::from).collect::<Vec<_>>()];
     let mut last = None;
@@ -144,10 +144,10 @@ pub(crate) fn calls(rows: &[&Row], case: Case) -> String {
         line.extend(row.first_call_p50_ns.map(|ns| time(ns as f64)));
         line.extend(
             passing
-                .balancer_bytes_per_call
+                .forwarded_bytes_per_call
                 .map(|bytes| size(bytes as u64)),
         );
-        line.extend(passing.balancer_cpu_ns_per_call.map(time));
+        line.extend(passing.forwarder_cpu_ns_per_call.map(time));
         lines.push(line);
     }
     columns(&lines, left)

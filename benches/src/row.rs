@@ -53,12 +53,13 @@ pub(crate) struct Passing {
     /// Which step or which mode of the application this row is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) part: Option<String>,
-    /// Bytes of data that came into the balancer and left it, per call.
+    /// Bytes of data that came into a service that passes them on and left it, per
+    /// call; the mean of all such services.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) balancer_bytes_per_call: Option<f64>,
-    /// Processor time of the balancer, per call.
+    pub(crate) forwarded_bytes_per_call: Option<f64>,
+    /// Processor time of such a service, per call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) balancer_cpu_ns_per_call: Option<f64>,
+    pub(crate) forwarder_cpu_ns_per_call: Option<f64>,
 }
 
 /// What connections cost that nobody uses.

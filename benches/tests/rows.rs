@@ -210,7 +210,7 @@ fn a_chain_passes_data_on_over_every_carrier() -> Result<()> {
 #[test]
 fn a_balancer_has_to_do_with_a_token_and_not_with_the_data() -> Result<()> {
     let (rows, _) = run(&["refs", "--only", "balance", "--bytes", "65536"], None)?;
-    let bytes = |carrier| of(&rows, carrier, 2, "balancer_bytes_per_call");
+    let bytes = |carrier| of(&rows, carrier, 2, "forwarded_bytes_per_call");
     assert_eq!(bytes("unix")?, 131_072.0);
     assert_eq!(bytes("nowire")?, 131_072.0);
     assert_eq!(bytes("refs")?, 48.0);

@@ -116,3 +116,70 @@ fn change_ns(rows: &[Row], carrier: Carrier, percent: u32) -> Option<f64> {
     })?;
     Some(row.p50_ns as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use nowire_bench_harness::cell::{Party, Wait};
+    use nowire_bench_harness::samples::Pool;
+
+    use super::*;
+    use crate::row::Passing;
+
+    fn row(carrier: Carrier, bytes: usize, services: usize, p50_ns: u64) -> anyhow::Result<Row> {
+        let wait = Wait::Adaptive;
+        let party = Party { carrier, wait };
+        Ok(Row {
+            p50_ns,
+            passing: Passing {
+                services: Some(services),
+                ..Passing::default()
+            },
+            ..Row::of_calls(Case::Nested, party, bytes, 1, &Pool::new()?)
+        })
+    }
+
+    fn line(rows: &[Row], goal: &str) -> String {
+        let table = crate::goals::table(&goals(rows));
+        let line = table.lines().find(|line| line.starts_with(goal));
+        line.unwrap_or_default().into()
+    }
+
+    #[test]
+    fn a_hop_is_what_services_beyond_the_second_add() -> anyhow::Result<()> {
+        let rows = [
+            row(Carrier::Nowire, 0, 1, 5_000)?,
+            row(Carrier::Nowire, 0, 2, 30_000)?,
+            row(Carrier::Nowire, 0, 7, 80_000)?,
+            row(Carrier::Refs, 64 * KIB, 1, 20_000)?,
+            row(Carrier::Refs, 64 * KIB, 2, 50_000)?,
+            row(Carrier::Refs, 64 * KIB, 7, 105_000)?,
+        ];
+        let goal = "64 KiB, time per forwarding hop";
+        let reached = line(&rows, goal);
+        assert!(
+            reached.contains("1.10 x") && reached.ends_with(" yes"),
+            "{reached}"
+        );
+        let without_chain = line(&rows[..5], goal);
+        assert!(without_chain.ends_with("not measured"), "{without_chain}");
+        Ok(())
+    }
+
+    #[test]
+    fn segments_used_once_reach_no_goal_for_the_default() -> anyhow::Result<()> {
+        let share = |carrier, p50_ns| {
+            let row = row(carrier, 4096, 1, p50_ns)?;
+            Ok::<_, anyhow::Error>(Row {
+                case: Case::Share,
+                ..row
+            })
+        };
+        let rows = [share(Carrier::Fresh, 100)?, share(Carrier::Refs, 1_500)?];
+        let reached = line(&rows, "share by an owner");
+        assert!(
+            reached.contains("1.50 µs") && reached.ends_with(" no"),
+            "{reached}"
+        );
+        Ok(())
+    }
+}

@@ -117,12 +117,12 @@ fn balancer(rows: &[Row]) -> Figure {
             panel(
                 "data through the balancer",
                 axis("bytes of a call", Scale::Logarithmic, Unit::Bytes),
-                |row| row.passing.balancer_bytes_per_call,
+                |row| row.passing.forwarded_bytes_per_call,
             ),
             panel(
                 "processor time of the balancer",
                 axis("time of a call", Scale::Linear, Unit::Time),
-                |row| row.passing.balancer_cpu_ns_per_call,
+                |row| row.passing.forwarder_cpu_ns_per_call,
             ),
         ],
     }

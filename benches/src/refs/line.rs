@@ -110,13 +110,27 @@ pub(crate) struct Line {
     services: Vec<Tier>,
 }
 
-/// What the services used in a round.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Used {
+/// What the services used in a round, in the order in which they are called.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Used(Vec<Spent>);
+
+impl Used {
     /// All of them together.
-    pub(crate) services: Usage,
-    /// The one that the client calls.
-    pub(crate) first: Spent,
+    pub(crate) fn all(&self) -> Usage {
+        self.0
+            .iter()
+            .fold(Usage::default(), |sum, spent| sum.plus(spent.usage))
+    }
+
+    /// The first so many of them together, the first's calls counting once.
+    pub(crate) fn first(&self, services: usize) -> Spent {
+        let mut sum = self.0.first().copied().unwrap_or_default();
+        for spent in self.0.iter().take(services).skip(1) {
+            sum.usage = sum.usage.plus(spent.usage);
+            sum.data_bytes += spent.data_bytes;
+        }
+        sum
+    }
 }
 
 impl Line {
@@ -150,14 +164,8 @@ impl Line {
             Answer::Samples(samples) => samples,
             other => bail!("a client answered {other:?} to calls"),
         };
-        let mut used = Used::default();
-        for (n, (after, before)) in self.spent()?.into_iter().zip(before).enumerate() {
-            let spent = after.since(before);
-            used.services = used.services.plus(spent.usage);
-            if n == 0 {
-                used.first = spent;
-            }
-        }
+        let after = self.spent()?.into_iter().zip(before);
+        let used = Used(after.map(|(after, before)| after.since(before)).collect());
         Ok((samples, used))
     }
 

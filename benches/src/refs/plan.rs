@@ -26,6 +26,11 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Services that only pass the data on.
+    pub(crate) fn forwarders(&self) -> usize {
+        self.services() - 1
+    }
+
     /// Services that a call goes through.
     pub(crate) fn services(&self) -> usize {
         match self.task.work {

@@ -186,6 +186,19 @@ pub(crate) fn hop_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64
     (to > from).then(|| (long_ns - short_ns) / (to - from) as f64)
 }
 
+/// Processor time of a service that passes data on, in the longest chain, one call
+/// at a time.
+fn forwarder_cpu_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
+    let row = rows.iter().find(|row| {
+        row.case == Case::Nested
+            && row.carrier == carrier
+            && row.bytes == bytes
+            && row.in_flight == 1
+            && row.passing.services == Some(LONGEST)
+    })?;
+    row.passing.forwarder_cpu_ns_per_call
+}
+
 /// Sizes of the data passed through chains.
 pub(crate) fn nested_sizes(rows: &[Row]) -> Vec<usize> {
     let nested = rows.iter().filter(|row| row.case == Case::Nested);
@@ -197,7 +210,15 @@ pub(crate) fn nested_sizes(rows: &[Row]) -> Vec<usize> {
 
 fn hops(rows: &[Row]) -> String {
     let empty_ns = hop_ns(rows, Carrier::Nowire, 0);
-    let head = ["bytes", "carrier", "per service", "times an empty call's"];
+    let empty_cpu_ns = forwarder_cpu_ns(rows, Carrier::Nowire, 0);
+    let head = [
+        "bytes",
+        "carrier",
+        "per service",
+        "times an empty call's",
+        "its cpu",
+        "times an empty call's",
+    ];
     let mut lines = vec![head.map(String::from).to_vec()];
     for bytes in nested_sizes(rows) {
         for carrier in [
@@ -208,12 +229,18 @@ fn hops(rows: &[Row]) -> String {
             Carrier::Fresh,
         ] {
             if let Some(ns) = hop_ns(rows, carrier, bytes) {
-                let times = empty_ns.map_or("-".into(), |empty| format!("{:.2}", ns / empty));
+                let times = |ns: Option<f64>, empty: Option<f64>| {
+                    let ratio = ns.zip(empty).map(|(ns, empty)| ns / empty);
+                    ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
+                };
+                let cpu_ns = forwarder_cpu_ns(rows, carrier, bytes);
                 lines.push(vec![
                     size(bytes as u64),
                     carrier.to_string(),
                     time(ns),
-                    times,
+                    times(Some(ns), empty_ns),
+                    cpu_ns.map_or("-".into(), time),
+                    times(cpu_ns, empty_cpu_ns),
                 ]);
             }
         }

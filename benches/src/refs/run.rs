@@ -143,7 +143,7 @@ impl Bench<'_> {
             cells.push((carrier, Pool::new()?, Spent::default()));
         }
         for _ in 0..self.pace.rounds {
-            for (carrier, pool, first) in &mut cells {
+            for (carrier, pool, forwarders) in &mut cells {
                 self.progress.set_message(format!(
                     "{} {} B x{} through {} {carrier}",
                     group.case,
@@ -154,18 +154,18 @@ impl Bench<'_> {
                 let for_ms = self.pace.round_ms;
                 let line = self.line(*carrier, group.shape)?;
                 let (samples, used) = line.round(group.task, for_ms)?;
-                pool.add(&samples, used.services)?;
-                *first = first.plus(used.first);
+                pool.add(&samples, used.all())?;
+                *forwarders = forwarders.plus(used.first(group.forwarders()));
                 self.progress.inc(1);
             }
         }
         Ok(cells
             .iter()
-            .map(|(carrier, pool, first)| self.row(group, *carrier, pool, *first))
+            .map(|(carrier, pool, forwarders)| self.row(group, *carrier, pool, *forwarders))
             .collect())
     }
 
-    fn row(&self, group: &Group, carrier: Carrier, pool: &Pool, first: Spent) -> Row {
+    fn row(&self, group: &Group, carrier: Carrier, pool: &Pool, forwarders: Spent) -> Row {
         let wait = match carrier {
             Carrier::Nowire | Carrier::Refs | Carrier::Fresh => self.setting.wait,
             _ => Wait::Fixed,
@@ -181,11 +181,12 @@ impl Bench<'_> {
             },
             ..Passing::default()
         };
-        if group.shape == Shape::Balancer {
-            let calls = first.calls.max(1) as f64;
-            let cpu_ns = first.usage.cpu_ns as f64;
-            row.passing.balancer_bytes_per_call = Some(first.data_bytes as f64 / calls);
-            row.passing.balancer_cpu_ns_per_call = Some(cpu_ns / calls);
+        // The floor counts none.
+        if group.forwarders() > 0 && forwarders.calls > 0 {
+            let each = (forwarders.calls * group.forwarders() as u64) as f64;
+            let cpu_ns = forwarders.usage.cpu_ns as f64;
+            row.passing.forwarded_bytes_per_call = Some(forwarders.data_bytes as f64 / each);
+            row.passing.forwarder_cpu_ns_per_call = Some(cpu_ns / each);
         }
         row
     }
