@@ -1,24 +1,28 @@
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nowire::{
     AcceptError, Address, ConnectError, ConnectOptions, HeapOptions, Heaps, Listener, Met, Peer,
 };
 use nowire_memory::heap::Run;
-use nowire_memory::socket::{self, Drained};
+use nowire_memory::socket;
 use nowire_memory::{OwnedSegment, PeerSegment};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::Ringer;
-use nowire_protocol::frame::{FLAG_INLINE, Frame, KIND_PARTS, Message, MessageKind, StreamId};
+use nowire_protocol::frame::{
+    Extent, FLAG_INLINE, Frame, KIND_PARTS, Message, MessageKind, StreamId,
+};
 use nowire_protocol::geometry::{
     CURSOR_OFFSET, Geometry, RING_OFFSET, SLEEPING_OFFSET, SLOT_BYTES, WANTS_ROOM_OFFSET,
 };
+use nowire_protocol::handshake::ReferenceOffer;
 use nowire_protocol::memory::{PrivateMemory, ReadMemory, WriteMemory};
 use nowire_protocol::ring::{Consumer, Control, Outgoing, Producer};
 use nowire_protocol::stream::Side;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 
 use crate::draft::Draft;
 
@@ -50,6 +54,10 @@ pub struct HostilePeer {
     bell: Ringer,
     room_bell: Ringer,
     heaps: Option<Heaps>,
+    /// Its own, and the honest side's.
+    references: Option<(ReferenceOffer, ReferenceOffer)>,
+    /// What the honest side handed over.
+    handed: Mutex<Vec<OwnedFd>>,
     /// Runs of its heap that are in use until it is gone.
     pub(crate) runs: Vec<Arc<Run>>,
 }
@@ -94,6 +102,18 @@ impl HostilePeer {
         Ok(Self::new(Side::Client, met))
     }
 
+    /// Meets an honest server as `options` say.
+    ///
+    /// # Errors
+    /// As `nowire::meet`.
+    pub async fn connect_with(
+        address: &Address,
+        options: ConnectOptions,
+    ) -> Result<Self, ConnectError> {
+        let met = nowire::meet(address, options).await?;
+        Ok(Self::new(Side::Client, met))
+    }
+
     /// Meets an honest server of native calls.
     ///
     /// # Errors
@@ -124,6 +144,8 @@ impl HostilePeer {
     fn new(side: Side, met: Met) -> Self {
         Self {
             side,
+            references: met.reference_offers(),
+            handed: Mutex::default(),
             producer: Producer::new(met.outbox_geometry),
             draft: PrivateMemory::zeroed(met.outbox_geometry.outbox_bytes()),
             consumer: Consumer::new(met.inbox_geometry),
@@ -178,6 +200,58 @@ impl HostilePeer {
     /// On a connection without native calls.
     pub fn heaps(&self) -> &Heaps {
         self.heaps.as_ref().expect("native calls")
+    }
+
+    /// What it said of references itself, and what the honest side said: their
+    /// keys make tokens.
+    ///
+    /// # Panics
+    /// On a connection without references.
+    pub fn references(&self) -> (ReferenceOffer, ReferenceOffer) {
+        self.references.expect("references")
+    }
+
+    /// The descriptors that the honest side has handed over so far, taken once.
+    pub fn take_descriptors(&self) -> Vec<OwnedFd> {
+        // As a side effect, takes in what has come.
+        self.is_cut_off();
+        std::mem::take(&mut *self.handed())
+    }
+
+    fn handed(&self) -> std::sync::MutexGuard<'_, Vec<OwnedFd>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a descriptor over, as one of a segment; false if the socket is full or
+    /// the honest side gone.
+    pub fn hand_over(&self, descriptor: BorrowedFd<'_>) -> bool {
+        socket::hand_over(self.socket.as_fd(), descriptor).is_ok()
+    }
+
+    /// The next frame, an extent, honest so far. Waits for room in the ring.
+    ///
+    /// # Errors
+    /// If the honest side hung up, made no room or lied.
+    pub fn draft_extent(&mut self, extent: Extent) -> Result<Draft, Failure> {
+        self.wait("make room", |peer| {
+            let slot = peer.next_slot();
+            let extents = std::iter::once(extent);
+            let there = peer
+                .producer
+                .push_extents(&peer.draft, &peer.inbox, extents)?;
+            Ok(there.then(|| peer.draft_at(slot)))
+        })
+    }
+
+    /// Sends an extent.
+    ///
+    /// # Errors
+    /// As [`draft_extent`](Self::draft_extent).
+    pub fn send_extent(&mut self, extent: Extent) -> Result<(), Failure> {
+        let draft = self.draft_extent(extent)?;
+        self.post(&draft);
+        self.wake();
+        Ok(())
     }
 
     /// Frames drafted so far.
@@ -433,10 +507,11 @@ impl HostilePeer {
     /// Whether the honest side has hung up.
     pub fn is_cut_off(&self) -> bool {
         loop {
-            match socket::drain_doorbell(self.socket.as_fd()) {
-                Ok(Drained::Rung(_)) => {}
-                Ok(Drained::Empty) => return false,
-                Ok(Drained::HungUp) | Err(_) => return true,
+            match socket::answer_doorbell(self.socket.as_fd()) {
+                Ok(answered) if answered.rung == 0 => return true,
+                Ok(answered) => self.handed().extend(answered.descriptor),
+                Err(Errno::AGAIN) => return false,
+                Err(_) => return true,
             }
         }
     }

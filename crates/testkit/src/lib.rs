@@ -22,6 +22,7 @@ mod load;
 pub mod native;
 mod odd;
 mod program;
+mod reference_lies;
 mod vitals;
 mod witness;
 

@@ -4,6 +4,7 @@ use nowire_protocol::stream::Side;
 use crate::blocks::{head_only, request_block};
 use crate::hostile::{Failure, HostilePeer};
 use crate::lies::LIES;
+use crate::reference_lies::REFERENCE_LIES;
 
 /// One thing that no honest peer does.
 #[derive(Debug)]
@@ -27,12 +28,16 @@ pub enum Moment {
 }
 
 impl Lie {
-    /// All there are.
+    /// All there are, but for those about references.
     pub const ALL: &'static [Self] = LIES;
+
+    /// Those about references, told while a call is open.
+    pub const OF_REFERENCES: &'static [Self] = REFERENCE_LIES;
 
     /// The lie of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
-        LIES.iter().find(|lie| lie.name == name)
+        let mut all = LIES.iter().chain(REFERENCE_LIES);
+        all.find(|lie| lie.name == name)
     }
 
     /// Gets to the moment and tells the lie.

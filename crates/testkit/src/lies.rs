@@ -178,10 +178,10 @@ pub(crate) const LIES: &[Lie] = &[
         tell: |peer, _| of_kind(peer, KIND_CALL),
     },
     Lie {
-        name: "a_frame_of_kind_11",
+        name: "a_frame_of_kind_12",
         told_by: BOTH,
-        noticed_as: "unknown kind 11",
-        tell: |peer, _| of_kind(peer, 11),
+        noticed_as: "unknown kind 12",
+        tell: |peer, _| of_kind(peer, 12),
     },
     Lie {
         name: "a_frame_of_kind_255",

@@ -1,7 +1,11 @@
 //! A service that takes, keeps, passes on and gives out large data.
 
 mod contents;
-#[allow(missing_docs, unreachable_pub, reason = "generated; proto/depot.proto tells")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "generated; proto/depot.proto tells"
+)]
 mod proto {
     tonic::include_proto!("nowire.testkit");
 }
@@ -140,10 +144,7 @@ impl Service for Depot {
         Ok(Response::new(Receipt::default()))
     }
 
-    async fn load(
-        &self,
-        request: Request<Streaming<Parcel>>,
-    ) -> Result<Response<Receipt>, Status> {
+    async fn load(&self, request: Request<Streaming<Parcel>>) -> Result<Response<Receipt>, Status> {
         let mut parcels = request.into_inner();
         let mut receipt = Receipt::default();
         while let Some(parcel) = parcels.message().await? {

@@ -133,7 +133,7 @@ pub(crate) fn run_of(peer: &mut HostilePeer, bytes: usize) -> Result<Arc<Run>, F
         return Ok(run);
     }
     let grown = heap.grow(pages).expect("room in an own heap");
-    peer.say(&[1], &[grown.descriptor.as_fd()]);
+    peer.hand_over(grown.descriptor.as_fd());
     peer.send_control(Control::Segment {
         page: grown.page,
         pages: grown.pages,

@@ -100,7 +100,7 @@ fn page_file(pages: u32, seals: SealFlags) -> OwnedFd {
 
 /// Tells the honest side of a segment.
 fn announce(peer: &mut HostilePeer, page: u32, pages: u32, file: impl AsFd) -> Result<(), Failure> {
-    if !peer.say(&[1], &[file.as_fd()]) {
+    if !peer.hand_over(file.as_fd()) {
         return Err(Failure::HungUp);
     }
     peer.send_control(Control::Segment { page, pages })
@@ -1140,21 +1140,6 @@ pub(crate) const LIES: &[NativeLie] = &[
     },
     NativeLie {
         in_place: false,
-        name: "parts_with_trailers",
-        told_by: BOTH,
-        noticed_as: "parts of another kind",
-        during: "turn",
-        tell: |peer, stream| {
-            let parts = Outgoing {
-                tail: Some(b"tail"),
-                end: true,
-                ..root(&[], &[1; 64])
-            };
-            ahead(peer, stream, &parts, Message::AHEAD)
-        },
-    },
-    NativeLie {
-        in_place: false,
         name: "parts_without_metadata",
         told_by: BOTH,
         noticed_as: "parts of another kind",
@@ -1278,8 +1263,8 @@ pub(crate) const LIES: &[NativeLie] = &[
     in_frames("a_frame_of_kind_0", BOTH, "unknown kind 0", |peer, _| {
         worse_control(peer, Control::GoAway, |draft| draft.with_kind(0))
     }),
-    in_frames("a_frame_of_kind_11", BOTH, "unknown kind 11", |peer, _| {
-        worse_control(peer, Control::GoAway, |draft| draft.with_kind(11))
+    in_frames("a_frame_of_kind_12", BOTH, "unknown kind 12", |peer, _| {
+        worse_control(peer, Control::GoAway, |draft| draft.with_kind(12))
     }),
     in_frames("a_stamp_out_of_nowhere", BOTH, "is stamped", |peer, _| {
         worse_control(peer, Control::GoAway, |draft| draft.with_stamp(0xdead_beef))

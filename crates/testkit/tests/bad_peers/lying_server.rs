@@ -27,7 +27,7 @@ mod is_caught_in_the_middle_of_a_call {
         a_stamp_out_of_nowhere
         a_stamp_of_a_past_turn
         a_frame_of_kind_0
-        a_frame_of_kind_11
+        a_frame_of_kind_12
         a_native_call_on_a_connection_for_grpc
         a_frame_of_kind_255
         parts_with_an_unknown_flag
@@ -91,7 +91,7 @@ mod is_caught_at_once {
         a_stamp_out_of_nowhere
         a_stamp_of_a_past_turn
         a_frame_of_kind_0
-        a_frame_of_kind_11
+        a_frame_of_kind_12
         a_native_call_on_a_connection_for_grpc
         a_frame_of_kind_255
         parts_with_an_unknown_flag

@@ -8,4 +8,5 @@ mod lying_client;
 mod lying_server;
 mod native;
 mod odd_but_allowed;
+mod references;
 mod scene;

@@ -4,10 +4,11 @@ use std::io::BufRead;
 use std::path::PathBuf;
 
 use nowire::crash_points;
-use nowire_testkit::depot::{Depot, DepotServer};
+use nowire_testkit::depot::{Depot, DepotClient, DepotServer};
 use nowire_testkit::{panics, warnings, watch};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::crashes::work_until_lost;
 use crate::setup::Setup;
 
 pub(crate) const ROLE: &str = "NOWIRE_TEST_ROLE";
@@ -37,6 +38,7 @@ fn process() {
         .expect("threads");
     match role.as_str() {
         "depot" => depot(&setup, &runtime),
+        "caller" => call(&setup, &runtime),
         other => panic!("no such role: {other}"),
     }
     // What is still open is not waited for.
@@ -68,10 +70,29 @@ fn depot(setup: &Setup, runtime: &tokio::runtime::Runtime) {
     let address = setup.word("at").expect("an address").to_owned();
     let bound = setup.server().add_service(service).bind(&address);
     let bound = runtime.block_on(bound).expect("the address is free");
-    let address = bound.local_addr().map_or(address, |at| format!("http://{at}"));
+    let address = bound
+        .local_addr()
+        .map_or(address, |at| format!("http://{at}"));
     runtime.spawn(bound.serve());
     arm(setup);
     announce(&format!("serving {address}"));
+    answer(setup);
+}
+
+/// Works as it is told, until its input ends or the other side is gone.
+fn call(setup: &Setup, runtime: &tokio::runtime::Runtime) {
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line);
+    assert!(read.is_ok(), "told to work");
+    let lost = {
+        let _inside = runtime.enter();
+        let channel = setup.channel(setup.word("to").expect("an address"));
+        let mut client = DepotClient::new(channel);
+        announce("working");
+        arm(setup);
+        runtime.block_on(work_until_lost(&mut client, setup.says("forwards")))
+    };
+    announce(&format!("lost {lost}"));
     answer(setup);
 }
 

@@ -2,6 +2,7 @@
 //! keeps it, who never sees it, and what happens when one of them dies or lies.
 
 mod child;
+mod crashes;
 mod messages;
 mod passing_on;
 mod scene;

@@ -9,8 +9,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Request, Status};
 
 use crate::scene::{
-    Client, DEPOT, PATIENCE, Yard, assert_lets_go, assert_live, client, depot, held, reference,
-    serve, wait_until,
+    Client, DEPOT, PATIENCE, Yard, assert_lets_go, assert_live, assert_nothing_held_here, client,
+    depot, reference, serve,
 };
 use crate::setup::Setup;
 
@@ -53,7 +53,11 @@ async fn exercise(client: &mut Client, by_reference: bool) {
 
     let mut referred = 0;
     for parcel in parcels() {
-        let receipt = client.store(parcel.clone()).await.expect("served").into_inner();
+        let receipt = client
+            .store(parcel.clone())
+            .await
+            .expect("served")
+            .into_inner();
         assert_eq!((receipt.wrong, receipt.failed), (0, 0), "{receipt:?}");
         referred += receipt.by_reference;
         let back = client.r#return(parcel).await.expect("served").into_inner();
@@ -102,7 +106,7 @@ fn small_blobs_go_by_value_and_large_ones_by_reference_in_calls_of_every_kind() 
     house.runtime().block_on(exercise(&mut client, true));
     // The channel is still there: nothing waits for its end.
     assert_lets_go(&program);
-    assert_eq!(held(std::process::id()), 0);
+    assert_nothing_held_here();
     assert_live(0);
     assert_eq!(program.ask("segments"), "0");
     assert_eq!(program.ask("misbehaved"), "0");
@@ -123,7 +127,10 @@ fn memory_of_one_segment_is_used_again_for_the_next() {
     });
     assert_lets_go(&program);
     let usage = nowire::Pool::process().usage();
-    assert!(usage.live_bytes + usage.kept_bytes < 32 * 131_072, "{usage:?}");
+    assert!(
+        usage.live_bytes + usage.kept_bytes < 32 * 131_072,
+        "{usage:?}"
+    );
     house.assert_no_panic();
 }
 
@@ -255,7 +262,9 @@ fn a_message_encoded_aside_holds_plain_bytes() {
         kept.lock().expect("unharmed").push(encoded);
         parcel
     });
-    let receipt = house.runtime().block_on(client.load(tokio_stream::iter(sent)));
+    let receipt = house
+        .runtime()
+        .block_on(client.load(tokio_stream::iter(sent)));
     let receipt = receipt.expect("served").into_inner();
     assert_eq!((receipt.blobs, receipt.by_reference), (5, 5));
     assert_eq!(receipt.wrong, 0);
@@ -305,7 +314,11 @@ fn many_blobs_in_one_message_all_arrive() {
         let receipt = house.runtime().block_on(client.store(parcel));
         let receipt = receipt.expect("served").into_inner();
         assert_eq!(receipt.blobs as usize, *count);
-        assert_eq!((receipt.wrong, receipt.failed), (0, 0), "{words}: {receipt:?}");
+        assert_eq!(
+            (receipt.wrong, receipt.failed),
+            (0, 0),
+            "{words}: {receipt:?}"
+        );
         assert!(receipt.by_reference > 0, "{words}: {receipt:?}");
         assert_lets_go(&program);
         house.assert_no_panic();
@@ -384,7 +397,10 @@ fn a_token_is_good_once_and_while_its_call_is_open() {
         };
         let path = "/nowire.testkit.Depot/Unload".parse().expect("a path");
         let order = Request::new(order.encode_to_vec());
-        let stream = raw.server_streaming(order, path, Raw).await.expect("served");
+        let stream = raw
+            .server_streaming(order, path, Raw)
+            .await
+            .expect("served");
         let mut stream = stream.into_inner();
         let mut messages = Vec::new();
         while messages.len() < 3 {
@@ -412,9 +428,7 @@ fn a_token_is_good_once_and_while_its_call_is_open() {
         assert!(late.contains("not valid any more"), "{late}");
     });
     assert_lets_go(&program);
-    wait_until("nothing is held here", || {
-        held(std::process::id()) == 0
-    });
+    assert_nothing_held_here();
     house.assert_no_panic();
 }
 
@@ -429,7 +443,9 @@ fn a_blob_that_cannot_be_read_fails_its_call_and_no_other() {
     let status = house.runtime().block_on(client.store(broken));
     let status = status.expect_err("it must not arrive as something else");
     assert!(status.message().contains("not valid any more"), "{status}");
-    let good = house.runtime().block_on(client.store(Parcel::of(1, contents(1, 50_000))));
+    let good = house
+        .runtime()
+        .block_on(client.store(Parcel::of(1, contents(1, 50_000))));
     assert_eq!(good.expect("served").into_inner().wrong, 0);
     house.assert_no_panic();
 }

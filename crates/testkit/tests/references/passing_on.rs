@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nowire::Pool;
-use nowire_testkit::depot::{Nothing, Parcel, is_made_of};
 use nowire_testkit::Vitals;
+use nowire_testkit::depot::{Nothing, Parcel, is_made_of};
 
 use crate::scene::{
-    DEPOT, LAST, Yard, assert_lets_go, assert_live, client, depot, held, mappings, reference,
-    wait_until,
+    DEPOT, LAST, Yard, assert_lets_go, assert_live, assert_nothing_held_here, client, depot,
+    mappings, reference, wait_until,
 };
 
 const LARGE: usize = 1 << 20;
@@ -19,7 +19,9 @@ fn faults(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
     let (_, after_name) = stat.rsplit_once(')').expect("a line of /proc/pid/stat");
     let field = after_name.split_whitespace().nth(7);
-    field.and_then(|field| field.parse().ok()).expect("a number")
+    field
+        .and_then(|field| field.parse().ok())
+        .expect("a number")
 }
 
 #[test]
@@ -43,7 +45,11 @@ fn a_service_that_only_passes_data_on_neither_maps_nor_copies_it() {
             assert_eq!(receipt.by_reference, 1, "to the last one as well");
             assert_eq!(receipt.bytes, LARGE as u64);
             assert_eq!(mappings(forwarder.pid()), 0);
-            let receipt = inspector.inspect(Nothing {}).await.expect("served").into_inner();
+            let receipt = inspector
+                .inspect(Nothing {})
+                .await
+                .expect("served")
+                .into_inner();
             assert_eq!((receipt.blobs, receipt.wrong, receipt.failed), (1, 0, 0));
             inspector.clear(Nothing {}).await.expect("served");
         }
@@ -51,7 +57,11 @@ fn a_service_that_only_passes_data_on_neither_maps_nor_copies_it() {
         // A copy of one in memory that is there already would not fault, but all
         // of them went through.
         let pages = CALLS * LARGE as u64 / 4096;
-        assert!(faults_after - faults_before < pages / 10, "{}", faults_after - faults_before);
+        assert!(
+            faults_after - faults_before < pages / 10,
+            "{}",
+            faults_after - faults_before
+        );
         let grown = after.private_bytes.saturating_sub(before.private_bytes);
         assert!(grown < LARGE as u64, "grown by {grown} bytes");
         let Vitals { shared_bytes, .. } = after;
@@ -82,7 +92,11 @@ fn what_was_passed_on_stays_when_the_one_between_is_killed() {
             drop(reference(seed, 100_000));
             Pool::process().reclaim();
         }
-        let receipt = inspector.inspect(Nothing {}).await.expect("served").into_inner();
+        let receipt = inspector
+            .inspect(Nothing {})
+            .await
+            .expect("served")
+            .into_inner();
         assert_eq!((receipt.blobs, receipt.wrong, receipt.failed), (20, 0, 0));
         inspector.clear(Nothing {}).await.expect("served");
     });
@@ -135,7 +149,7 @@ fn what_was_passed_stays_when_its_creator_is_killed_while_it_is_read() {
             creator.kill();
             reader.join().expect("the bytes stay right");
         });
-        wait_until("nothing is held here", || held(std::process::id()) == 0);
+        assert_nothing_held_here();
     }
     house.assert_no_panic();
 }
@@ -147,7 +161,10 @@ fn what_came_can_be_sent_back_changed_and_cut_and_none_sees_the_other() {
     let mut client = client(&house, LAST, "");
     house.runtime().block_on(async {
         let sent = reference(1, LARGE);
-        let back = client.r#return(Parcel::of(1, sent.clone())).await.expect("served");
+        let back = client
+            .r#return(Parcel::of(1, sent.clone()))
+            .await
+            .expect("served");
         let came = back.into_inner().content.expect("sent back");
         let came = came.into_ref(Pool::process()).expect("by reference");
         let mut edit = came.edit(Pool::process()).expect("memory");
@@ -157,13 +174,22 @@ fn what_came_can_be_sent_back_changed_and_cut_and_none_sees_the_other() {
         assert!(is_made_of(1, &came.map().expect("kept")));
 
         let part = changed.slice(4096..12_288).expect("inside");
-        let back = client.r#return(Parcel::of(0, part.clone())).await.expect("served");
+        let back = client
+            .r#return(Parcel::of(0, part.clone()))
+            .await
+            .expect("served");
         let part_back = back.into_inner().content.expect("sent back");
         // Less than what goes by reference.
         assert!(part_back.reference().is_none());
-        assert_eq!(*part_back.open().expect("bytes"), *part.map().expect("ours"));
+        assert_eq!(
+            *part_back.open().expect("bytes"),
+            *part.map().expect("ours")
+        );
 
-        let back = client.r#return(Parcel::of(0, changed.clone())).await.expect("served");
+        let back = client
+            .r#return(Parcel::of(0, changed.clone()))
+            .await
+            .expect("served");
         let changed_back = back.into_inner().content.expect("sent back");
         assert!(changed_back.reference().is_some());
         let bytes = changed_back.open().expect("bytes");
@@ -171,7 +197,7 @@ fn what_came_can_be_sent_back_changed_and_cut_and_none_sees_the_other() {
         assert_eq!(&bytes[5000..5007], b"changed");
     });
     assert_lets_go(&last);
-    wait_until("nothing is held here", || held(std::process::id()) == 0);
+    assert_nothing_held_here();
     assert_live(0);
     house.assert_no_panic();
 }

@@ -13,7 +13,7 @@ use crate::child::{DIR, ROLE, SETUP};
 use crate::setup::Setup;
 
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const DEPOT: &str = "nowire:depot";
 pub(crate) const LAST: &str = "nowire:last";
@@ -117,7 +117,9 @@ fn is_read_only(pid: u32, number: &str) -> bool {
 /// How many mappings a process has of memory that is passed, for reading only.
 pub(crate) fn mappings(pid: u32) -> usize {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it lives");
-    let passed = maps.lines().filter(|line| line.contains("/memfd:nowire-ref"));
+    let passed = maps
+        .lines()
+        .filter(|line| line.contains("/memfd:nowire-ref"));
     passed.filter(|line| line.contains(" r--")).count()
 }
 
@@ -132,20 +134,38 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits until a process has nothing of the references of others.
 pub(crate) fn assert_lets_go(program: &Program) {
-    wait_until("it lets go of all references", || held(program.pid()) == 0);
+    assert_held(program.pid(), 0);
+}
+
+/// Waits until this process has nothing of the references of others.
+pub(crate) fn assert_nothing_held_here() {
+    assert_held(std::process::id(), 0);
+}
+
+fn assert_held(pid: u32, expected: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while held(pid) != expected {
+        let (descriptors, mappings) = (descriptors(pid), mappings(pid));
+        assert!(
+            Instant::now() < deadline,
+            "{pid} has {descriptors} descriptors and {mappings} mappings, not {expected}"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Waits until nobody but this process's own table of what is in use names memory
 /// of its pool: `live` segments.
 pub(crate) fn assert_live(live: usize) {
     let pool = Pool::process();
-    wait_until("the pool is free again", || {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
         pool.reclaim();
-        pool.usage().segments == live
-    });
-}
-
-/// Asks a program for the segments of its pool that are in use or may be.
-pub(crate) fn assert_pool_free(program: &mut Program) {
-    wait_until("its pool is free again", || program.ask("segments") == "0");
+        let usage = pool.usage();
+        if usage.segments == live {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{usage:?}, not {live} segments");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

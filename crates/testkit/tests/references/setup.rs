@@ -48,7 +48,11 @@ impl Setup {
 
     fn trust(&self) -> Trust {
         Trust {
-            uids: self.number("trusted").map(|uid| uid as u32).into_iter().collect(),
+            uids: self
+                .number("trusted")
+                .map(|uid| uid as u32)
+                .into_iter()
+                .collect(),
             gids: Vec::new(),
         }
     }

@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 use tonic::{Code, Request};
 
 use crate::scene::{
-    DEPOT, PATIENCE, Yard, assert_lets_go, assert_live, client, depot, descriptors, held,
-    reference, wait_until,
+    DEPOT, PATIENCE, Yard, assert_lets_go, assert_live, assert_nothing_held_here, client, depot,
+    descriptors, reference, wait_until,
 };
 
 const CHUNK_BYTES: usize = 20_000;
@@ -45,7 +45,10 @@ fn a_slow_reader_holds_few_references_of_a_long_stream_and_gets_them_all() {
     let receipt = receipt.expect("served").into_inner();
     assert_eq!(u64::from(receipt.blobs), CHUNKS);
     assert_eq!((receipt.wrong, receipt.failed), (0, 0), "{receipt:?}");
-    assert!(u64::from(receipt.by_reference) > CHUNKS * 3 / 4, "{receipt:?}");
+    assert!(
+        u64::from(receipt.by_reference) > CHUNKS * 3 / 4,
+        "{receipt:?}"
+    );
     assert!((1..=MOST).contains(&most), "{most} descriptors held");
     // What is encoded ahead of the window is bounded as well.
     assert!(most_here < 600, "{most_here} segments in use here");
@@ -81,7 +84,7 @@ fn a_server_that_streams_to_a_slow_client_makes_no_more_than_it_can_send() {
         assert_eq!(receipt.blobs, CHUNKS);
         assert_eq!((receipt.wrong, receipt.failed), (0, 0), "{receipt:?}");
     });
-    wait_until("nothing is held here", || held(std::process::id()) == 0);
+    assert_nothing_held_here();
     wait_until("its pool is free again", || program.ask("segments") == "0");
     house.assert_no_panic();
 }
@@ -105,7 +108,11 @@ fn of_many_calls_at_once_with_a_reference_each_none_fails() {
         let mut by_reference = 0;
         for receipt in receipts {
             let receipt = receipt.expect("served").into_inner();
-            assert_eq!((receipt.wrong, receipt.failed), (0, 0), "{words}: {receipt:?}");
+            assert_eq!(
+                (receipt.wrong, receipt.failed),
+                (0, 0),
+                "{words}: {receipt:?}"
+            );
             by_reference += receipt.by_reference;
         }
         assert!(by_reference > 0, "{words}");
@@ -206,7 +213,7 @@ fn streams_given_up_at_any_moment_leave_nothing_held() {
         }
     });
     assert_lets_go(&program);
-    wait_until("nothing is held here", || held(std::process::id()) == 0);
+    assert_nothing_held_here();
     assert_live(0);
     wait_until("its pool is free again", || program.ask("segments") == "0");
     assert_eq!(program.ask("misbehaved"), "0");
@@ -234,14 +241,30 @@ fn what_a_handler_keeps_beyond_the_limit_fails_to_come_and_nothing_else_does() {
         }
         assert_eq!(kept, LIMIT);
         assert_eq!(refused, 0, "the handler does not look, so it is not told");
-        let receipt = client.inspect(Nothing {}).await.expect("served").into_inner();
+        let receipt = client
+            .inspect(Nothing {})
+            .await
+            .expect("served")
+            .into_inner();
         assert_eq!((u64::from(receipt.failed), receipt.wrong), (LIMIT, 0));
-        assert!(receipt.failure.contains("limit of 32"), "{}", receipt.failure);
+        assert!(
+            receipt.failure.contains("limit of 32"),
+            "{}",
+            receipt.failure
+        );
         client.clear(Nothing {}).await.expect("served");
         let receipt = client.store(chunk(1)).await.expect("served").into_inner();
         assert_eq!((receipt.by_reference, receipt.wrong), (1, 0));
         let small = Parcel::of(2, contents(2, 100));
-        assert_eq!(client.store(small).await.expect("served").into_inner().wrong, 0);
+        assert_eq!(
+            client
+                .store(small)
+                .await
+                .expect("served")
+                .into_inner()
+                .wrong,
+            0
+        );
     });
     assert_lets_go(&program);
     assert_eq!(program.ask("misbehaved"), "0");

@@ -121,7 +121,6 @@ mod is_caught {
         a_root_ahead_of_a_message_that_has_one
         two_roots_ahead_of_a_message
         a_root_ahead_of_another_message
-        parts_with_trailers
         parts_without_metadata
         a_root_behind_the_data_area
         a_root_longer_than_a_piece
@@ -133,7 +132,7 @@ mod is_caught {
         an_error_of_a_method_that_returns_none
         a_call_kept_that_had_no_scope
         a_frame_of_kind_0
-        a_frame_of_kind_11
+        a_frame_of_kind_12
         a_stamp_out_of_nowhere
         an_answer_to_a_ping_never_sent
         a_cursor_ahead_of_what_was_sent

@@ -67,7 +67,7 @@ impl Scene {
     }
 
     fn announce(&mut self, file: &OwnedFd) {
-        assert!(self.peer.say(&[1], &[file.as_fd()]));
+        assert!(self.peer.hand_over(file.as_fd()));
         let segment = Control::Segment {
             page: PAGE,
             pages: 1,
