@@ -13,7 +13,8 @@ pub(crate) fn field(block: &mut Vec<u8>, name: &str, value: &[u8]) {
     block.extend_from_slice(&written);
 }
 
-pub(crate) fn request_to(path: &[u8]) -> Vec<u8> {
+/// The header block of a request to `path`.
+pub fn request_to(path: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     field(&mut block, ":path", path);
     field(&mut block, "content-type", b"application/grpc");
@@ -72,7 +73,7 @@ fn answers(count: usize, bytes: i32, interval_us: i32) -> Vec<u8> {
 }
 
 /// A gRPC message: not compressed, its length, its bytes.
-pub(crate) fn message(bytes: &[u8]) -> Vec<u8> {
+pub fn message(bytes: &[u8]) -> Vec<u8> {
     let mut message = vec![0];
     message.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
     message.extend_from_slice(bytes);

@@ -26,6 +26,7 @@ mod reference_lies;
 mod vitals;
 mod witness;
 
+pub use blocks::{message, request_to};
 pub use deed::Deed;
 pub use draft::Draft;
 pub use example_server::ExampleServer;

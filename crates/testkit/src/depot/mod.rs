@@ -14,6 +14,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nowire::refs::PAGE_BYTES;
+use nowire::{Pool, RefError};
 use nowire_grpc::{Blob, Channel};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -21,27 +23,24 @@ use tonic::{Request, Response, Status, Streaming};
 pub use contents::{contents, is_made_of};
 pub use proto::depot_client::DepotClient;
 pub use proto::depot_server::DepotServer;
-pub use proto::{Nothing, Order, Parcel, Receipt};
+pub use proto::{Cut, Nothing, Order, Parcel, Receipt};
 
 use proto::depot_server::Depot as Service;
 
 /// A depot, and where it forwards to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Depot {
+    pool: Pool,
     next: Option<DepotClient<Channel>>,
     kept: Arc<Mutex<Vec<Parcel>>>,
 }
 
 impl Depot {
-    /// One that forwards nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// One that forwards over `channel`.
-    pub fn before(channel: Channel) -> Self {
+    /// One that makes things in `pool` and forwards over `next`, if at all.
+    pub fn new(pool: Pool, next: Option<Channel>) -> Self {
         Self {
-            next: Some(DepotClient::new(channel)),
+            pool,
+            next: next.map(DepotClient::new),
             kept: Arc::default(),
         }
     }
@@ -49,6 +48,27 @@ impl Depot {
     fn kept(&self) -> MutexGuard<'_, Vec<Parcel>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Something of `bytes` bytes that is made of `seed`.
+fn made(seed: u64, bytes: usize, cut: Cut, pool: &Pool) -> Result<Blob, RefError> {
+    Ok(match cut {
+        Cut::Nothing => contents(seed, bytes).into(),
+        Cut::Slice => {
+            let beside = contents(seed + 1, bytes);
+            let all = [&beside[..], &contents(seed, bytes), &beside].concat();
+            pool.copy_of(&all)?.slice(bytes..2 * bytes)?.into()
+        }
+        Cut::Edited => {
+            let right = contents(seed, bytes);
+            let pages = 2 * PAGE_BYTES..4 * PAGE_BYTES;
+            let mut first = right.clone();
+            first[pages.clone()].copy_from_slice(&contents(seed + 1, bytes)[pages.clone()]);
+            let mut edit = pool.copy_of(&first)?.edit(pool)?;
+            edit.write(pages.start, &right[pages])?;
+            edit.share().into()
+        }
+    })
 }
 
 impl Parcel {
@@ -161,9 +181,12 @@ impl Service for Depot {
         request: Request<Order>,
     ) -> Result<Response<Self::UnloadStream>, Status> {
         let order = request.into_inner();
+        let pool = self.pool.clone();
         let parcels = (0..u64::from(order.count)).map(move |number| {
             let seed = order.seed + number;
-            Ok(Parcel::of(seed, contents(seed, order.bytes as usize)))
+            let content = made(seed, order.bytes as usize, order.cut(), &pool);
+            let content = content.map_err(|error| nowire_grpc::ref_status(&error))?;
+            Ok(Parcel::of(seed, content))
         });
         Ok(Response::new(Box::pin(tokio_stream::iter(parcels))))
     }

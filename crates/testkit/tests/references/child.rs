@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::crashes::work_until_lost;
 use crate::setup::Setup;
+use crate::strangers::be_another_user;
 
 pub(crate) const ROLE: &str = "NOWIRE_TEST_ROLE";
 pub(crate) const SETUP: &str = "NOWIRE_TEST_SETUP";
@@ -39,6 +40,7 @@ fn process() {
     match role.as_str() {
         "depot" => depot(&setup, &runtime),
         "caller" => call(&setup, &runtime),
+        "another-user" => be_another_user(&setup),
         other => panic!("no such role: {other}"),
     }
     // What is still open is not waited for.
@@ -60,10 +62,8 @@ fn arm(setup: &Setup) {
 /// Serves a depot until its input ends.
 fn depot(setup: &Setup, runtime: &tokio::runtime::Runtime) {
     let _inside = runtime.enter();
-    let depot = match setup.word("next") {
-        Some(next) => Depot::before(setup.channel(next)),
-        None => Depot::new(),
-    };
+    let next = setup.word("next").map(|next| setup.channel(next));
+    let depot = Depot::new(setup.pool(), next);
     let service = DepotServer::new(depot)
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
@@ -98,6 +98,7 @@ fn call(setup: &Setup, runtime: &tokio::runtime::Runtime) {
 
 /// Answers questions, in lines, until there are no more.
 fn answer(setup: &Setup) {
+    let mut hoard = Vec::new();
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
         match line.as_str() {
@@ -110,10 +111,15 @@ fn answer(setup: &Setup) {
             "starve" => {
                 let open = std::fs::read_dir("/proc/self/fd").expect("own descriptors");
                 limit(open.count() as u64);
+                // Numbers that were given back.
+                while let Ok(file) = std::fs::File::open("/dev/null") {
+                    hoard.push(file);
+                }
                 println!("starve");
             }
             "feed" => {
                 limit(getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20));
+                hoard.clear();
                 println!("feed");
             }
             other => println!("what is {other:?}?"),

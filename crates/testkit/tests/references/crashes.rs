@@ -106,6 +106,7 @@ pub(crate) async fn work(client: &mut Client, forwards: bool) -> Result<(), Stat
         seed: 1,
         count: 100,
         bytes: BYTES as u64,
+        ..Order::default()
     };
     let mut made = client.unload(order).await?.into_inner();
     if let Some(made) = made.message().await? {

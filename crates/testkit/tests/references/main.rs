@@ -1,10 +1,14 @@
 //! Large data that goes by reference, between real processes: who gets it, who
 //! keeps it, who never sees it, and what happens when one of them dies or lies.
 
+mod bad_memory;
 mod child;
 mod crashes;
+mod liar;
 mod messages;
 mod passing_on;
 mod scene;
 mod setup;
+mod starved;
+mod strangers;
 mod streams;

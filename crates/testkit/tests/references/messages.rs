@@ -76,6 +76,7 @@ async fn exercise(client: &mut Client, by_reference: bool) {
             seed: 7,
             count: 3,
             bytes: *size as u64,
+            ..Order::default()
         };
         let unloaded = client.unload(order).await.expect("served");
         let mut parcels = unloaded.into_inner();
@@ -394,6 +395,7 @@ fn a_token_is_good_once_and_while_its_call_is_open() {
             seed: 1,
             count: 3,
             bytes: 50_000,
+            ..Order::default()
         };
         let path = "/nowire.testkit.Depot/Unload".parse().expect("a path");
         let order = Request::new(order.encode_to_vec());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nowire::Pool;
 use nowire_testkit::Vitals;
-use nowire_testkit::depot::{Nothing, Parcel, is_made_of};
+use nowire_testkit::depot::{Nothing, Order, Parcel, is_made_of};
 
 use crate::scene::{
     DEPOT, LAST, Yard, assert_lets_go, assert_live, assert_nothing_held_here, client, depot,
@@ -112,10 +112,11 @@ fn what_was_passed_stays_when_its_creator_is_killed_while_it_is_read() {
         let mut creator = depot(&house, &format!("at={DEPOT} {words}"));
         let mut client = client(&house, DEPOT, words);
         let chunks = house.runtime().block_on(async {
-            let order = nowire_testkit::depot::Order {
+            let order = Order {
                 seed: 40,
                 count: 8,
                 bytes: LARGE as u64,
+                ..Order::default()
             };
             let mut stream = client.unload(order).await.expect("served").into_inner();
             let mut chunks = Vec::new();

@@ -1,9 +1,10 @@
 //! How a process is set up, in words as `keeping=trust`.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use nowire::Keeping;
 use nowire::refs::{Pool, PoolOptions, Reuse};
+use nowire::{ConnectOptions, Keeping};
 use nowire::{RefOptions, SealFrom, Trust};
 use nowire_grpc::{CarrierPolicy, Channel, Endpoint, Server};
 use nowire_protocol::geometry::Geometry;
@@ -59,11 +60,14 @@ impl Setup {
 
     /// The pool of the process.
     pub(crate) fn pool(&self) -> Pool {
-        if self.says("used-once") {
+        static USED_ONCE: LazyLock<Pool> = LazyLock::new(|| {
             Pool::new(PoolOptions {
                 reuse: Reuse::Never,
                 ..PoolOptions::default()
             })
+        });
+        if self.says("used-once") {
+            USED_ONCE.clone()
         } else {
             Pool::process().clone()
         }
@@ -115,15 +119,25 @@ impl Setup {
             .expect("an address")
             .carrier(policy)
             .memory_options(|connect| {
-                connect.runtime_dir = Some(self.dir.clone());
-                connect.timeout = PATIENCE;
-                connect.outbox = self.geometry();
-                connect.trusted = self.trust();
-                connect.references = self.references();
-                if let Some(bytes) = self.number("window") {
-                    connect.window_bytes = bytes as u32;
-                }
+                let authority = std::mem::take(&mut connect.authority);
+                *connect = self.connect_options();
+                connect.authority = authority;
             })
+    }
+
+    pub(crate) fn connect_options(&self) -> ConnectOptions {
+        let mut connect = ConnectOptions {
+            runtime_dir: Some(self.dir.clone()),
+            timeout: PATIENCE,
+            outbox: self.geometry(),
+            trusted: self.trust(),
+            references: self.references(),
+            ..ConnectOptions::default()
+        };
+        if let Some(bytes) = self.number("window") {
+            connect.window_bytes = bytes as u32;
+        }
+        connect
     }
 
     /// A channel that connects when it is used.

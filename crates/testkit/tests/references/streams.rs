@@ -68,6 +68,7 @@ fn a_server_that_streams_to_a_slow_client_makes_no_more_than_it_can_send() {
             seed: 0,
             count: CHUNKS,
             bytes: CHUNK_BYTES as u64,
+            ..Order::default()
         };
         let mut chunks = client.unload(order).await.expect("served").into_inner();
         let mut receipt = nowire_testkit::depot::Receipt::default();
@@ -196,6 +197,7 @@ fn streams_given_up_at_any_moment_leave_nothing_held() {
                 seed: round,
                 count: u32::MAX,
                 bytes: CHUNK_BYTES as u64,
+                ..Order::default()
             };
             let mut chunks = down.unload(order).await.expect("served").into_inner();
             for _ in 0..3 * round {
