@@ -9,6 +9,13 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
+/// tonic's own default.
+const BUFFER_BYTES: usize = 8 << 10;
+
+/// How many bytes of messages may be encoded before they are sent. Tokens are
+/// short: more would stand for more references than go at a time.
+const YIELD_BYTES: usize = 1 << 10;
+
 /// tonic's codec for protobuf messages, which lets the blobs in them go by
 /// reference where the peer is in the same domain. Stubs use it if `build.rs` has
 /// `codec_path("nowire_grpc::ProstCodec")`, as `nowire-build` sets it.
@@ -37,7 +44,7 @@ where
 
     fn encoder(&mut self) -> Self::Encoder {
         ReferringEncoder {
-            inner: ProstEncoder::default(),
+            inner: ProstEncoder::new(BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)),
         }
     }
 

@@ -104,6 +104,20 @@ impl StreamCell {
             .get_or_init(|| StreamReferences::new(Arc::clone(connection), self.id))
     }
 
+    /// References of this stream were sent.
+    pub(crate) fn sent_references(&self, count: usize) {
+        if let (1.., Some(references)) = (count, self.references.get()) {
+            references.sent(count);
+        }
+    }
+
+    /// At most so many bytes that were sent are not consumed.
+    pub(crate) fn unconsumed(&self, bytes: usize) {
+        if let Some(references) = self.references.get() {
+            references.unconsumed(bytes);
+        }
+    }
+
     pub(crate) fn sender_ended(&self) {
         self.sender_ended.store(true, Ordering::Relaxed);
     }

@@ -165,7 +165,9 @@ impl Shared {
                     let mut state = cell.lock();
                     let granted = state.outbound.grant(bytes);
                     let waker = state.unpark(Half::Writer);
+                    let credit = state.outbound.credit_bytes();
                     drop(state);
+                    cell.unconsumed((self.send_window_bytes as usize).saturating_sub(credit));
                     if let Some(waker) = waker {
                         waker.wake();
                     }

@@ -53,7 +53,7 @@ pub(crate) struct Shared {
     pub(crate) receive_window_bytes: u32,
     pub(crate) streams: u32,
     label: Arc<str>,
-    send_window_bytes: u32,
+    pub(crate) send_window_bytes: u32,
     piece_bytes: usize,
     pub(crate) outbox: OwnedSegment,
     pub(crate) inbox: PeerSegment,

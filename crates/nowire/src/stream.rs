@@ -221,6 +221,7 @@ impl Sender {
                 }
             }
             sending.references.drain(..batch);
+            self.cell.sent_references(batch);
             self.ended = parts.end;
             if parts.end {
                 self.cell.sender_ended();
@@ -257,6 +258,7 @@ impl Sender {
         match sent {
             Ok(true) => {
                 references.drain(..batch);
+                self.cell.sent_references(batch);
                 Poll::Ready(Ok(()))
             }
             Ok(false) => shared.poll_room(cx).map_err(StreamError::from),
@@ -275,7 +277,7 @@ impl Sender {
 
     /// Counts references that are to be sent on this stream.
     pub(crate) fn will_send(&self, connection: &Arc<References>, count: usize) {
-        self.cell.references_of(connection).sends(count);
+        self.cell.references_of(connection).encoded(count);
     }
 
     /// Whether the end has been sent, or is not wanted any more.

@@ -1,12 +1,12 @@
 //! References on one connection, seen from this side.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nowire_memory::refs::{Audience, Passed, Pool, Ref, RefError, Source};
 use nowire_protocol::frame::{Extent, StreamId};
 use nowire_protocol::handshake::ReferenceOffer;
-use nowire_protocol::stream::REFERENCE_WINDOW_BYTES;
+use nowire_protocol::stream::{REFERENCE_BYTES, REFERENCE_WINDOW_BYTES};
 use smallvec::SmallVec;
 
 use super::arrived::{Arrived, Key, Registered};
@@ -67,9 +67,8 @@ pub(crate) struct References {
     outstanding_limit: usize,
 }
 
-/// Most references of one stream that the peer has not let go of: it takes no more
-/// of them than fit into its window.
-const OUTSTANDING_OF_STREAM: usize = 64;
+/// Most references that may be encoded for one stream at a time.
+const ROOM_OF_STREAM: usize = 64;
 
 /// The references of one stream: those that came go with it, and those sent no
 /// longer count.
@@ -77,7 +76,16 @@ const OUTSTANDING_OF_STREAM: usize = 64;
 pub(crate) struct StreamReferences {
     references: Arc<References>,
     stream: StreamId,
-    sent: AtomicUsize,
+    counts: Mutex<Counts>,
+}
+
+/// References to the peer that count as outstanding.
+#[derive(Debug, Default)]
+struct Counts {
+    /// In messages that were encoded and are not sent.
+    encoded: usize,
+    /// Sent, and not consumed by the peer's reader for all that is known.
+    sent: usize,
 }
 
 impl StreamReferences {
@@ -85,24 +93,44 @@ impl StreamReferences {
         Self {
             references,
             stream,
-            sent: AtomicUsize::new(0),
+            counts: Mutex::default(),
         }
     }
 
-    /// Counts references that are sent.
-    pub(crate) fn sends(&self, count: usize) {
-        let before = self.sent.fetch_add(count, Ordering::Relaxed);
-        let counted = OUTSTANDING_OF_STREAM.saturating_sub(before).min(count);
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts references that are going to be sent.
+    pub(crate) fn encoded(&self, count: usize) {
+        self.counts().encoded += count;
         let outstanding = &self.references.outstanding;
-        outstanding.fetch_add(counted, Ordering::Relaxed);
+        outstanding.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// They were sent.
+    pub(crate) fn sent(&self, count: usize) {
+        let mut counts = self.counts();
+        counts.encoded -= count.min(counts.encoded);
+        counts.sent += count;
+    }
+
+    /// So many bytes of the stream, at most, are not consumed: what takes more
+    /// than that is no longer outstanding.
+    pub(crate) fn unconsumed(&self, bytes: usize) {
+        let mut counts = self.counts();
+        let settled = counts.sent.saturating_sub(bytes / REFERENCE_BYTES as usize);
+        counts.sent -= settled;
+        let outstanding = &self.references.outstanding;
+        outstanding.fetch_sub(settled, Ordering::Relaxed);
     }
 }
 
 impl Drop for StreamReferences {
     fn drop(&mut self) {
-        let counted = (*self.sent.get_mut()).min(OUTSTANDING_OF_STREAM);
+        let Counts { encoded, sent } = *self.counts();
         let outstanding = &self.references.outstanding;
-        outstanding.fetch_sub(counted, Ordering::Relaxed);
+        outstanding.fetch_sub(encoded + sent, Ordering::Relaxed);
         self.references.arrived().forget(self.stream);
         crash_point!("refs.settled");
     }
@@ -170,7 +198,7 @@ impl References {
     pub(crate) fn room(&self) -> usize {
         let outstanding = self.outstanding.load(Ordering::Relaxed);
         let room = self.outstanding_limit.saturating_sub(outstanding);
-        room.min(OUTSTANDING_OF_STREAM)
+        room.min(ROOM_OF_STREAM)
     }
 
     /// Most extents that go before one frame.
