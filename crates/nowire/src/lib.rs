@@ -101,6 +101,7 @@ mod stream;
 mod table;
 mod trust;
 mod wait;
+mod watched;
 mod welcoming;
 
 pub use address::{Address, AddressError};

@@ -9,7 +9,6 @@
 //! (`Rx::lookers`) or the driver is hot and will be polled again.
 
 use std::future::Future;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,8 +18,6 @@ use nowire_memory::{OwnedSegment, PeerSegment};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{ResetCode, StreamId};
 use nowire_protocol::stream::{Inbound, Outbound, Side};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
@@ -33,6 +30,7 @@ use crate::refs::References;
 use crate::sending::Tx;
 use crate::table::Table;
 use crate::wait::Wait;
+use crate::watched::{self, Watched};
 use crate::{Met, Peer};
 
 /// Frames taken off the ring at a time, before the tasks they are for get a turn.
@@ -40,8 +38,7 @@ pub(crate) const BATCH: usize = 64;
 pub(crate) struct Shared {
     pub(crate) side: Side,
     pub(crate) peer: Peer,
-    /// Watched for what comes only: each byte that the peer takes would wake us.
-    pub(crate) socket: AsyncFd<OwnedFd>,
+    pub(crate) socket: Watched,
     /// `Some` once the connection is over.
     pub(crate) over: OnceLock<ConnectionError>,
     /// No further streams: a server that shuts down, or its client.
@@ -95,12 +92,7 @@ impl Shared {
     pub(crate) fn new(side: Side, mut met: Met, wait: Wait) -> Result<Arc<Self>, ConnectionError> {
         let label: Arc<str> = met.peer.to_string().into();
         let references = References::new(&mut met);
-        #[allow(
-            deprecated,
-            reason = "what is wrong with it cannot happen to an `OwnedFd`, which stays what it is"
-        )]
-        let socket = AsyncFd::with_interest(met.socket, Interest::READABLE);
-        let socket = socket.map_err(|error| ConnectionError::Socket {
+        let socket = watched::watch(met.socket).map_err(|error| ConnectionError::Socket {
             peer: Arc::clone(&label),
             error: error.into(),
         })?;

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use nowire_protocol::turn::{Turn, Wake};
-use tokio::net::UnixStream;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 
 use super::calls::Waiter;
 use super::client::Shared;
 use crate::error::ConnectionError;
+use crate::watched::{self, Watched};
 
 /// The watchers of a channel: one in each runtime whose tasks have waited, as a
 /// runtime may rest while another's tasks wait.
@@ -42,7 +42,7 @@ impl Shared {
         }
         let socket = self.link.socket().try_clone_to_owned();
         let socket = socket
-            .and_then(|socket| UnixStream::from_std(socket.into()))
+            .and_then(watched::watch)
             .map_err(|error| ConnectionError::Socket {
                 peer: self.link.label(),
                 error: Arc::new(error),
@@ -77,7 +77,7 @@ impl Drop for Watcher {
 }
 
 impl Watcher {
-    async fn run(self, socket: UnixStream, nudge: Arc<Notify>) {
+    async fn run(self, socket: Watched, nudge: Arc<Notify>) {
         let mut missed = false;
         loop {
             tokio::select! {
@@ -85,7 +85,7 @@ impl Watcher {
                 () = nudge.notified() => {}
             }
             // Tells tokio that what was there is taken; the link takes it.
-            let _ = socket.try_io(tokio::io::Interest::READABLE, || {
+            let _ = socket.try_io(tokio::io::Interest::READABLE, |_| {
                 Err::<(), _>(std::io::ErrorKind::WouldBlock.into())
             });
             let Some(shared) = self.shared.upgrade() else {
