@@ -31,7 +31,7 @@ pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
             bail!("native calls need no runtime")
         }
         Carrier::Iceoryx2 => bail!("iceoryx2 is in another program"),
-        Carrier::Refs | Carrier::Fresh | Carrier::Ray => {
+        Carrier::Plain | Carrier::Refs | Carrier::Fresh | Carrier::Ray => {
             bail!("references have tiers of their own")
         }
     }

@@ -36,7 +36,7 @@ pub(crate) async fn main(args: &WorkerArgs) -> Result<()> {
         Carrier::Inprocess | Carrier::Memcpy => bail!("in process, the client is the server"),
         Carrier::Trust | Carrier::Copy | Carrier::Sealed => native(args)?,
         Carrier::Iceoryx2 => bail!("iceoryx2 is in another program"),
-        Carrier::Refs | Carrier::Fresh | Carrier::Ray => {
+        Carrier::Plain | Carrier::Refs | Carrier::Fresh | Carrier::Ray => {
             bail!("references have tiers of their own")
         }
     };

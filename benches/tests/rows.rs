@@ -186,6 +186,7 @@ fn a_chain_passes_data_on_over_every_carrier() -> Result<()> {
     let wanted = BTreeSet::from([
         ("floor", "-"),
         ("unix", "-"),
+        ("plain", "adaptive"),
         ("nowire", "adaptive"),
         ("refs", "adaptive"),
         ("fresh", "adaptive"),

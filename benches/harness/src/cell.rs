@@ -73,6 +73,9 @@ pub enum Carrier {
     Iceoryx2,
     /// One process that copies, for comparison.
     Memcpy,
+    /// gRPC over Nowire's shared memory, large data in a field of bytes as prost
+    /// decodes it.
+    Plain,
     /// gRPC over Nowire's shared memory, large data by reference from a pool
     /// that uses its segments again.
     Refs,

@@ -21,7 +21,7 @@ pub(crate) enum Maker {
 impl Maker {
     pub(crate) fn of(carrier: Carrier) -> Result<Self> {
         match carrier {
-            Carrier::Unix | Carrier::Nowire => Ok(Self::Bytes),
+            Carrier::Unix | Carrier::Plain | Carrier::Nowire => Ok(Self::Bytes),
             Carrier::Refs | Carrier::Fresh => Ok(Self::Pooled(pool_of(carrier))),
             other => bail!("there is no data for {other}"),
         }

@@ -12,8 +12,9 @@ use super::report::{hop_ns, nested_sizes};
 use crate::row::Row;
 use crate::table::size;
 
-const CARRIERS: [(Carrier, &str); 7] = [
+const CARRIERS: [(Carrier, &str); 8] = [
     (Carrier::Unix, "by value, Unix socket"),
+    (Carrier::Plain, "by value, Nowire, a field of bytes"),
     (Carrier::Nowire, "by value, Nowire"),
     (Carrier::Refs, "by reference"),
     (Carrier::Fresh, "by reference, segments used once"),

@@ -17,9 +17,16 @@ const UNKNOWN: &str = "-";
 /// A line for each figure of which there are rows.
 pub(crate) fn table(rows: &[Row]) -> String {
     let rows = Rows(rows);
-    let head = ["figure", "ratio", "paper", "against Nowire", "against Unix"];
+    let head = [
+        "figure",
+        "ratio",
+        "paper",
+        "to nowire",
+        "to plain",
+        "to unix",
+    ];
     let mut lines = vec![head.map(String::from).to_vec()];
-    let mut line = |figure: &str, what: String, paper: &str, ours: [Option<f64>; 2]| {
+    let mut line = |figure: &str, what: String, paper: &str, ours: [Option<f64>; 3]| {
         if ours.iter().any(Option::is_some) {
             let ours = ours.map(|ratio| ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")));
             let mut line = vec![figure.to_string(), what, paper.into()];
@@ -27,7 +34,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             lines.push(line);
         }
     };
-    let by_value = [Carrier::Nowire, Carrier::Unix];
+    let by_value = [Carrier::Nowire, Carrier::Plain, Carrier::Unix];
     for bytes in [4 * KIB, 64 * KIB, MIB] {
         let what = format!("calls/s through {LONGEST} services, {}", size(bytes as u64));
         let rate = |carrier| {
@@ -52,8 +59,13 @@ pub(crate) fn table(rows: &[Row]) -> String {
                 Some(row.p50_ns as f64)
             })
         };
-        let what = format!("time to copy over time to share, {}", size(bytes as u64));
-        line("7", what, UNKNOWN, [loss(&time, Carrier::Memcpy), None]);
+        let what = format!("copying over sharing, {}", size(bytes as u64));
+        line(
+            "7",
+            what,
+            UNKNOWN,
+            [loss(&time, Carrier::Memcpy), None, None],
+        );
     }
     for percent in [0, 100] {
         let rate = |carrier| {
@@ -63,8 +75,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
         };
         let what = format!("calls/s, callee changes {percent} % of 32 KiB");
         line("8", what, UNKNOWN, by_value.map(|other| gain(&rate, other)));
-        let what = format!("the same against Ray's, {percent} %");
-        line("8", what, RAY, [gain(&rate, Carrier::Ray), None]);
+        let what = format!("calls/s to Ray's, callee changes {percent} %");
+        line("8", what, RAY, [gain(&rate, Carrier::Ray), None, None]);
     }
     for part in ["routing", "work"] {
         for bytes in [256 * KIB, MIB] {

@@ -90,7 +90,7 @@ fn nested(args: &RefsArgs) -> Vec<Group> {
                 let carriers = match (bytes, in_flight) {
                     (0, 1) => vec![Carrier::Floor, Carrier::Unix, Carrier::Nowire],
                     (0, _) => vec![Carrier::Unix, Carrier::Nowire],
-                    _ => carriers(),
+                    _ => [&[Carrier::Unix, Carrier::Plain], &carriers()[1..]].concat(),
                 };
                 let hops = services as u32 - 1;
                 groups.push(Group {

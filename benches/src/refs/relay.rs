@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use nowire_bench_harness::mark::sum_of_equal;
+use nowire_bench_harness::mark::{sum, sum_of_equal};
 use tonic::{Request, Response, Status};
 
 use super::argument::{self, Maker, changed_bytes};
@@ -24,7 +24,7 @@ pub(crate) mod stubs {
 
 pub(crate) use stubs::relay_client::RelayClient;
 pub(crate) use stubs::relay_server::RelayServer;
-use stubs::{Argument, Draft, Number, relay_server::Relay};
+use stubs::{Argument, Draft, Number, Plain, relay_server::Relay};
 
 /// Passes data on to the next services in turn, or works on it.
 #[derive(Clone)]
@@ -58,6 +58,17 @@ impl<C> Handlers<C> {
         self.seen.clone()
     }
 
+    /// Whose turn it is to be called.
+    fn next(&self) -> Result<RelayClient<C>, Status>
+    where
+        C: Clone,
+    {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let next = self.next.get(turn % self.next.len().max(1));
+        next.cloned()
+            .ok_or_else(|| Status::failed_precondition("the chain is not that long"))
+    }
+
     fn saw(&self, data_bytes: usize) {
         self.seen.calls.fetch_add(1, Ordering::Relaxed);
         let data_bytes = data_bytes as u64;
@@ -79,13 +90,19 @@ impl<C: Channel + Sync> Relay for Handlers<C> {
             return Ok(Response::new(Number { value }));
         };
         self.saw(2 * bytes);
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let next = self
-            .next
-            .get(turn % self.next.len().max(1))
-            .ok_or_else(|| Status::failed_precondition("the chain is not that long"))?;
         let data = Some(data);
-        next.clone().pass(Argument { hops, data }).await
+        self.next()?.pass(Argument { hops, data }).await
+    }
+
+    async fn pass_plain(&self, request: Request<Plain>) -> Result<Response<Number>, Status> {
+        let Plain { hops, data } = request.into_inner();
+        let Some(hops) = hops.checked_sub(1) else {
+            self.saw(data.len());
+            let value = sum(&data);
+            return Ok(Response::new(Number { value }));
+        };
+        self.saw(2 * data.len());
+        self.next()?.pass_plain(Plain { hops, data }).await
     }
 
     async fn change(&self, request: Request<Draft>) -> Result<Response<Number>, Status> {
@@ -108,6 +125,8 @@ pub(crate) struct Pass<C> {
     pub(crate) maker: Maker,
     pub(crate) bytes: usize,
     pub(crate) hops: u32,
+    /// In a field of bytes.
+    pub(crate) plain: bool,
     pub(crate) turn: u8,
 }
 
@@ -115,9 +134,14 @@ impl<C: Channel> Ask for Pass<C> {
     async fn ask(&mut self) -> Result<(Duration, Instant)> {
         self.turn = self.turn.wrapping_add(1);
         let start = Instant::now();
-        let data = Some(self.maker.make(self.turn, self.bytes)?);
         let hops = self.hops;
-        let answer = self.client.pass(Argument { hops, data }).await?;
+        let answer = if self.plain {
+            let data = vec![self.turn; self.bytes];
+            self.client.pass_plain(Plain { hops, data }).await?
+        } else {
+            let data = Some(self.maker.make(self.turn, self.bytes)?);
+            self.client.pass(Argument { hops, data }).await?
+        };
         let now = Instant::now();
         ensure!(
             answer.get_ref().value == sum_of_equal(self.turn, self.bytes),

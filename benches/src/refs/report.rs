@@ -224,6 +224,7 @@ fn hops(rows: &[Row]) -> String {
         for carrier in [
             Carrier::Floor,
             Carrier::Unix,
+            Carrier::Plain,
             Carrier::Nowire,
             Carrier::Refs,
             Carrier::Fresh,

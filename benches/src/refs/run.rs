@@ -110,7 +110,7 @@ fn header(args: &RefsArgs, setting: &Setting<'_>) -> String {
         )
     };
     format!(
-        "{}\n{placing}; wait {}; tokio current_thread; payloads are Bytes; malloc: glibc's \
+        "{}\n{placing}; wait {}; tokio current_thread; blobs by value are Bytes; malloc: glibc's \
          defaults\nreading the clock takes {:.0} ns, which is in every latency\n",
         machine::description(),
         args.wait,
@@ -167,7 +167,7 @@ impl Bench<'_> {
 
     fn row(&self, group: &Group, carrier: Carrier, pool: &Pool, forwarders: Spent) -> Row {
         let wait = match carrier {
-            Carrier::Nowire | Carrier::Refs | Carrier::Fresh => self.setting.wait,
+            Carrier::Plain | Carrier::Nowire | Carrier::Refs | Carrier::Fresh => self.setting.wait,
             _ => Wait::Fixed,
         };
         let task = group.task;

@@ -40,7 +40,7 @@ pub(crate) fn main(args: &TierArgs) -> Result<()> {
         match args.carrier {
             Carrier::Floor => bottom(args).await,
             Carrier::Unix => take_part(args, |address| Tonic { address }).await,
-            Carrier::Nowire | Carrier::Refs | Carrier::Fresh => {
+            Carrier::Plain | Carrier::Nowire | Carrier::Refs | Carrier::Fresh => {
                 take_part(args, |address| Memory { address, args }).await
             }
             other => bail!("nothing is passed on over {other}"),
@@ -66,7 +66,7 @@ where
     match args.role {
         Role::Client => {
             let channel = next.into_iter().next().context("nobody to call")?;
-            call(channel, Maker::of(args.carrier)?).await
+            call(channel, Maker::of(args.carrier)?, args.carrier).await
         }
         Role::Server => {
             let handlers = Handlers::new(next);
@@ -123,7 +123,7 @@ fn references(args: &TierArgs) -> RefOptions {
     options
 }
 
-async fn call(channel: impl Channel, maker: Maker) -> Result<()> {
+async fn call(channel: impl Channel, maker: Maker, carrier: Carrier) -> Result<()> {
     let mut orders = orders();
     answer(&Answer::Ready {
         address: String::new(),
@@ -146,6 +146,7 @@ async fn call(channel: impl Channel, maker: Maker) -> Result<()> {
                     maker: maker.clone(),
                     bytes,
                     hops,
+                    plain: carrier == Carrier::Plain,
                     turn: 0,
                 };
                 race(clients.map(ask).collect(), UNTIMED_CALLS, time).await?
