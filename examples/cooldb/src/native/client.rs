@@ -110,7 +110,7 @@ impl Client for NativeClient {
         let key = self.scope.build(Key::build(&self.scope, key)?)?;
         let reply = self.stub.get(&key)?;
         Ok(reply.get().as_ref().map(|found| {
-            reader.row(found.id, std::iter::once(Some(&found.document)));
+            reader.row(found.id, std::iter::once(Some(&*found.document)));
             found.id
         }))
     }

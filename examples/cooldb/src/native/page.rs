@@ -1,4 +1,4 @@
-use nowire::{Scope, ScopeError, Shared, Slice};
+use nowire::{Lent, Scope, ScopeError, Shared, Slice};
 use smallvec::SmallVec;
 
 use crate::builder::Builder;
@@ -14,8 +14,8 @@ const ROW_BYTES: usize = 96;
 pub struct Found<'s> {
     /// Its id.
     pub id: u32,
-    /// All of it.
-    pub document: Json<'s>,
+    /// All of it: that which is stored, for the client that built it.
+    pub document: Lent<'s, Json<'s>>,
 }
 
 /// A part of an answer.

@@ -2,8 +2,7 @@ use std::sync::{PoisonError, RwLock};
 
 use nowire::{Kept, Scope, Shared, Slice};
 
-use crate::builder::Builder;
-use crate::native::document::{InScope, Json};
+use crate::native::document::Json;
 use crate::native::page::{Found, Page, TooLarge};
 use crate::native::query::{Key, Query};
 use crate::store::{Indexes, InsertError, Store};
@@ -15,7 +14,7 @@ pub trait CoolDb {
     /// have the ids after it. The store keeps them where they were built.
     fn insert(&self, documents: Kept<Slice<'static, Json<'static>>>) -> Result<u32, Refused>;
 
-    /// Reads one document.
+    /// Reads one document, where it lies if the caller has built it.
     fn get<'r>(&self, key: &Key, out: &'r Scope) -> Result<Option<Found<'r>>, TooLarge>;
 
     /// Answers a query, a page at a time.
@@ -79,11 +78,12 @@ impl CoolDb for Service {
 
     fn get<'r>(&self, key: &Key<'_>, out: &'r Scope) -> Result<Option<Found<'r>>, TooLarge> {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((id, document)) = store.get(&key.read()) else {
+        let found = store.get(&key.read());
+        let found = found.and_then(|(id, document)| Some((id, document, store.batch(id)?)));
+        let Some((id, document, batch)) = found else {
             return Ok(None);
         };
-        let document = InScope(out).copy(document);
-        let document = document.map_err(|_| TooLarge {
+        let document = batch.lend(out, document).map_err(|_| TooLarge {
             limit_bytes: out.capacity_bytes() as u64,
         })?;
         Ok(Some(Found { id, document }))

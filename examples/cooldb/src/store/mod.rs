@@ -117,6 +117,12 @@ impl<B: Batch> Store<B> {
         batch.documents().get(place.document as usize)
     }
 
+    /// The batch in which the document with this id came.
+    pub fn batch(&self, id: u32) -> Option<&B> {
+        let place = self.places.get(id as usize)?;
+        self.batches.get(place.batch as usize)
+    }
+
     /// The document of this key, and its id.
     pub fn get(&self, key: &Key<'_>) -> Option<(u32, &B::Document<'_>)> {
         let id = match key {

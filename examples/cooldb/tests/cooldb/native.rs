@@ -82,17 +82,51 @@ async fn documents_outlive_the_client_that_brought_them() {
     }
 }
 
+/// A server in another process: one alone cannot have a heap at its address twice.
+fn serve(dir: &Path, carrier: &str) -> Program {
+    let arguments = ["serve", "--carrier", carrier, "--dir"].map(OsStr::new);
+    let arguments = arguments.into_iter().chain([dir.as_os_str()]);
+    let server = Program::start(env!("CARGO_BIN_EXE_cooldb"), arguments);
+    server.line("{\"Ready\"");
+    server
+}
+
+#[tokio::test]
+async fn a_client_reads_the_stored_document_and_others_a_copy_of_it() {
+    for carrier in ["trust", "copy"] {
+        let dir = tempfile::tempdir().unwrap();
+        let _server = serve(dir.path(), carrier);
+        let channel = async || channel(dir.path(), Keeping::Trust).await;
+        let mut builder = NativeClient::new(channel().await).unwrap();
+        let mut reader = NativeClient::new(channel().await).unwrap();
+        let collection = Collection::new(5, 10);
+        let mut records: Vec<Record> = collection.records(0..10).collect();
+        // One that no scope of a reply has room for.
+        records[7].words = vec!["word".repeat(1000); 100];
+        builder.insert(&records).await.unwrap();
+        for (id, record) in (0..).zip(&records) {
+            let Ok(document) = record.build(&nowire_cooldb::plain::Plain);
+            let expected = [(id, vec![Some(document)])];
+            for (is_builder, client) in [(true, &mut builder), (false, &mut reader)] {
+                let mut found = Copied::default();
+                let got = client.get(&Key::Id(id), &mut found).await;
+                if id == 7 && !(is_builder && carrier == "trust") {
+                    assert!(got.is_err(), "it was not copied");
+                    continue;
+                }
+                assert_eq!(got.unwrap(), Some(id));
+                assert_eq!(found.rows, expected);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_store_keeps_what_it_trusts_where_it_was_built() {
     for (carrier, keeping, scopes) in [("trust", Keeping::Trust, 1), ("copy", Keeping::Copy, 0)] {
-        // Another process: one alone cannot have a heap at its address twice.
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        let arguments = ["serve", "--carrier", carrier, "--dir"].map(OsStr::new);
-        let arguments = arguments.into_iter().chain([dir.as_os_str()]);
-        let server = Program::start(env!("CARGO_BIN_EXE_cooldb"), arguments);
-        server.line("{\"Ready\"");
-
+        let _server = serve(dir, carrier);
         let channel = channel(dir, keeping).await;
         let mut client = NativeClient::new(channel.clone()).unwrap();
         let records: Vec<Record> = Collection::new(5, 10).records(0..10).collect();
@@ -132,7 +166,7 @@ async fn a_batch_may_be_much_larger_than_was_guessed() {
     records.fill(long);
     assert_eq!(client.insert(&records[..20]).await.unwrap(), 300);
     let mut found = Copied::default();
-    // A point read has to fit into the scope of a reply, which is smaller.
+    // A copy has to fit into the scope of a reply, which is smaller.
     assert!(client.get(&Key::Id(300), &mut found).await.is_err());
     assert_eq!(client.get(&Key::Id(7), &mut found).await.unwrap(), Some(7));
 }
