@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use nowire::{
-    AsyncReplies, AsyncRequests, CallError, Channel, ChannelOptions, Context, Keeping, Kept, Map,
-    Ptr, Replies, Requests, Scope, ScopeError, SealFrom, Shared, Slice, Str,
+    AsyncReplies, AsyncRequests, CallError, Channel, ChannelOptions, Context, Keeping, Kept, Lent,
+    Map, Ptr, Replies, Requests, Scope, ScopeError, SealFrom, Shared, Slice, Str,
 };
 
 #[derive(Shared)]
@@ -52,6 +52,7 @@ trait Pricing {
     fn quote(&self, order: &Order) -> u64;
     fn find<'r>(&self, id: u64, out: &'r Scope) -> Result<Order<'r>, Refusal>;
     fn keep(&self, order: Kept<Order<'static>>) -> u64;
+    fn recall<'r>(&self, id: u64, out: &'r Scope) -> Result<Lent<'r, Order<'r>>, Refusal>;
     fn who(&self, cx: &Context) -> u32;
     #[nowire(pool)]
     fn audit(&self, cx: &Context, years: u32) -> u64;
@@ -85,6 +86,13 @@ impl Pricing for Shop {
         let mut kept = self.kept.lock().unwrap();
         kept.push(order);
         kept.iter().map(|order| order.get().id).sum()
+    }
+
+    fn recall<'r>(&self, id: u64, out: &'r Scope) -> Result<Lent<'r, Order<'r>>, Refusal> {
+        let kept = self.kept.lock().unwrap();
+        let order = kept.iter().find(|order| order.get().id == id);
+        let order = order.ok_or(Refusal::Unknown { id })?;
+        Ok(order.lend(out, order.get())?)
     }
 
     fn who(&self, cx: &Context) -> u32 {
@@ -238,6 +246,9 @@ fn call() -> anyhow::Result<()> {
 
     let known = *pricing.keep(order)?; // `order` is gone
     assert_eq!(known, 7);
+
+    let recalled = pricing.recall(7)?;
+    println!("{}", recalled.get().note);
 
     let mut scope = pricing.scope()?;
     for id in 1..=3 {
