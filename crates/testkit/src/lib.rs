@@ -23,6 +23,7 @@ pub mod native;
 mod odd;
 mod program;
 mod reference_lies;
+mod starved;
 mod vitals;
 mod witness;
 
@@ -35,5 +36,6 @@ pub use house::{House, Steady, connect, serve};
 pub use lie::{Lie, Moment};
 pub use load::{Calls, Load, Tally};
 pub use program::Program;
+pub use starved::Starved;
 pub use vitals::Vitals;
 pub use witness::{panics, warnings, watch};

@@ -11,7 +11,7 @@ use nowire_grpc::{CarrierPolicy, Channel, Endpoint, Server};
 use nowire_interop::proto::testing::Empty;
 use nowire_interop::proto::testing::test_service_client::TestServiceClient;
 use nowire_testkit::native::{NativeServer, call_on, survey_client};
-use nowire_testkit::{Calls, Load, panics, serve, warnings, watch};
+use nowire_testkit::{Calls, Load, Starved, panics, serve, warnings, watch};
 
 /// Serves or calls and answers questions, in lines, until its input ends.
 #[derive(Parser)]
@@ -37,7 +37,8 @@ enum Role {
         address: String,
     },
     /// Serves native calls. Says `serving` and where; answers `seen` with how many
-    /// things came right to a handler, and how many wrong.
+    /// things came right to a handler, and how many wrong. Asked to `starve`, it
+    /// finds no number free for a descriptor until it is told to `feed`.
     ServeNative {
         /// Where to serve.
         address: String,
@@ -107,8 +108,17 @@ async fn run(options: Options) -> anyhow::Result<()> {
             };
             let server = NativeServer::start(&options.runtime_dir, address, keeping);
             println!("serving {address}");
+            let mut starved = None;
             while let Some(line) = lines.recv().await {
                 match line.as_str() {
+                    "starve" => {
+                        starved = Some(Starved::new());
+                        println!("starve");
+                    }
+                    "feed" => {
+                        drop(starved.take());
+                        println!("feed");
+                    }
                     "seen" => {
                         let (right, wrong) = (server.surveyor.right(), server.surveyor.wrong());
                         println!("seen {right} {wrong}");

@@ -6,5 +6,6 @@ mod killed;
 mod limits;
 mod restarted;
 mod scene;
+mod starved;
 mod stopped;
 mod wakened;

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use nowire::crash_points;
 use nowire_testkit::depot::{Depot, DepotClient, DepotServer};
-use nowire_testkit::{panics, warnings, watch};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use nowire_testkit::{Starved, panics, warnings, watch};
 
 use crate::crashes::work_until_lost;
 use crate::setup::Setup;
@@ -98,7 +97,7 @@ fn call(setup: &Setup, runtime: &tokio::runtime::Runtime) {
 
 /// Answers questions, in lines, until there are no more.
 fn answer(setup: &Setup) {
-    let mut hoard = Vec::new();
+    let mut starved = None;
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
         match line.as_str() {
@@ -109,29 +108,14 @@ fn answer(setup: &Setup) {
                 println!("segments {}", setup.pool().usage().segments);
             }
             "starve" => {
-                let open = std::fs::read_dir("/proc/self/fd").expect("own descriptors");
-                limit(open.count() as u64);
-                // Numbers that were given back.
-                while let Ok(file) = std::fs::File::open("/dev/null") {
-                    hoard.push(file);
-                }
+                starved = Some(Starved::new());
                 println!("starve");
             }
             "feed" => {
-                limit(getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20));
-                hoard.clear();
+                drop(starved.take());
                 println!("feed");
             }
             other => println!("what is {other:?}?"),
         }
     }
-}
-
-/// Numbers from `limit` on are not given to descriptors.
-fn limit(limit: u64) {
-    let lowered = Rlimit {
-        current: Some(limit),
-        maximum: getrlimit(Resource::Nofile).maximum,
-    };
-    setrlimit(Resource::Nofile, lowered).expect("a limit may be changed");
 }

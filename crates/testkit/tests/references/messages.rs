@@ -118,6 +118,8 @@ fn small_blobs_go_by_value_and_large_ones_by_reference_in_calls_of_every_kind() 
 fn memory_of_one_segment_is_used_again_for_the_next() {
     let house = Yard::new();
     let program = depot(&house, &format!("at={DEPOT}"));
+    // What other tests left in the pool.
+    assert_live(0);
     let mut client = client(&house, DEPOT, "");
     house.runtime().block_on(async {
         for round in 0..200 {
