@@ -95,7 +95,6 @@ impl Drop for Registered {
 }
 
 /// The token of a reference to the side with this key.
-#[cfg_attr(not(feature = "prost"), expect(dead_code, reason = "messages need it"))]
 pub(crate) fn token(key: &Key, number: u64) -> [u8; TOKEN_BYTES] {
     let mut token = [0; TOKEN_BYTES];
     token[..16].copy_from_slice(key);
@@ -104,7 +103,6 @@ pub(crate) fn token(key: &Key, number: u64) -> [u8; TOKEN_BYTES] {
 }
 
 /// Takes what a token stands for; it can be taken once.
-#[cfg_attr(not(feature = "prost"), expect(dead_code, reason = "messages need it"))]
 pub(crate) fn take(token: &[u8]) -> Result<Ref, RefError> {
     let expired = || RefError::Expired {
         peer: "its sender".into(),

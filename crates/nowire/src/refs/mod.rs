@@ -26,12 +26,24 @@
 //! # }
 //! ```
 
+#[cfg_attr(
+    not(feature = "prost"),
+    allow(dead_code, reason = "tokens go in messages")
+)]
 mod arrived;
 mod arriving;
 mod blob;
 #[cfg(feature = "prost")]
 mod blob_message;
+#[cfg_attr(
+    not(feature = "prost"),
+    allow(dead_code, reason = "tokens go in messages")
+)]
 mod carried;
+#[cfg_attr(
+    not(feature = "prost"),
+    allow(dead_code, reason = "tokens go in messages")
+)]
 mod connection;
 mod options;
 
