@@ -34,6 +34,11 @@ pub(crate) fn ok_trailers() -> Vec<u8> {
     block
 }
 
+/// The header block and the trailer block of an answer that went well.
+pub fn answer_blocks() -> (Vec<u8>, Vec<u8>) {
+    (response_block(), ok_trailers())
+}
+
 pub(crate) fn literal(block: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     block.extend_from_slice(&[0xff, name.len() as u8]);
     block.extend_from_slice(name);

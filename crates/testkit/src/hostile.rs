@@ -141,6 +141,42 @@ impl HostilePeer {
         Ok(Self::new(Side::Server, listener.accept().await?))
     }
 
+    /// One that has shaken hands by itself, over `socket`, without heaps and
+    /// references.
+    pub fn by_hand(
+        side: Side,
+        socket: OwnedFd,
+        (outbox, outbox_geometry): (OwnedSegment, Geometry),
+        (inbox, inbox_geometry): (PeerSegment, Geometry),
+        (streams, window_bytes): (u32, u32),
+    ) -> Self {
+        Self {
+            side,
+            references: None,
+            handed: Mutex::default(),
+            producer: Producer::new(outbox_geometry),
+            draft: PrivateMemory::zeroed(outbox_geometry.outbox_bytes()),
+            consumer: Consumer::new(inbox_geometry),
+            hidden: PrivateMemory::zeroed(RING_OFFSET),
+            frozen: false,
+            bell: Ringer::new(SLEEPING_OFFSET),
+            room_bell: Ringer::new(WANTS_ROOM_OFFSET),
+            socket,
+            outbox: Arc::new(outbox),
+            inbox,
+            peer: Peer {
+                pid: 0,
+                uid: 0,
+                gid: 0,
+                label: String::new(),
+            },
+            streams,
+            window_bytes,
+            heaps: None,
+            runs: Vec::new(),
+        }
+    }
+
     fn new(side: Side, met: Met) -> Self {
         Self {
             side,

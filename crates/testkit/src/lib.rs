@@ -27,7 +27,7 @@ mod starved;
 mod vitals;
 mod witness;
 
-pub use blocks::{message, request_to};
+pub use blocks::{answer_blocks, message, request_to};
 pub use deed::Deed;
 pub use draft::Draft;
 pub use example_server::ExampleServer;

@@ -6,6 +6,7 @@ mod child;
 mod crashes;
 mod liar;
 mod messages;
+mod old_peers;
 mod passing_on;
 mod scene;
 mod setup;

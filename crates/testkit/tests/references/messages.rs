@@ -202,19 +202,19 @@ fn with_a_small_window_on_one_side_references_go_the_other_way_only() {
 
 /// What a client of another maker knows of the messages.
 #[derive(Clone, PartialEq, Message)]
-struct PlainParcel {
+pub(crate) struct PlainParcel {
     #[prost(uint64, tag = "1")]
-    seed: u64,
+    pub(crate) seed: u64,
     #[prost(message, optional, tag = "2")]
-    content: Option<PlainBlob>,
+    pub(crate) content: Option<PlainBlob>,
     #[prost(message, repeated, tag = "3")]
-    others: Vec<PlainBlob>,
+    pub(crate) others: Vec<PlainBlob>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct PlainBlob {
+pub(crate) struct PlainBlob {
     #[prost(bytes = "vec", tag = "1")]
-    data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
 }
 
 #[test]
