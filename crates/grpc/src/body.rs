@@ -1,13 +1,12 @@
 //! Bodies over the halves of a stream.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
-use nowire::refs::{Carried, Carrier, Passing};
+use nowire::refs::{Carried, Carrier, Passings};
 use nowire::{Block, Receiver, RefError, ResetCode, Sender, Sending, StreamError};
 use nowire_protocol::head::HeadError;
 use tonic::Status;
@@ -104,7 +103,7 @@ pub(crate) struct Upload<B> {
     tail: Option<Block>,
     end: bool,
     /// Of the data that has not been sent.
-    references: VecDeque<Passing>,
+    references: Passings,
     carrier: Option<Carrier>,
     side: BodySide,
 }
@@ -118,7 +117,7 @@ where
         let body = (!end).then_some(body);
         Self {
             carrier: sender.carrier(),
-            references: VecDeque::new(),
+            references: Passings::new(),
             sender,
             body,
             head: Some(head),

@@ -507,7 +507,7 @@ fn extent(descriptor: usize, offset_bytes: u64, bytes: u64) -> Extent {
 }
 
 fn arrive(extents: &[Extent], descriptors: usize) -> Result<Ref, RefError> {
-    let source = Source::new(1, own_uid(), Keeping::Trust, 1000, "a liar");
+    let source = Source::new(u64::MAX, own_uid(), Keeping::Trust, 1000, "a liar");
     let any = || Some(OwnedFd::from(File::open("/dev/null").expect("/dev/null")));
     let descriptors = (0..descriptors).map(|_| any()).collect();
     Ref::arrived(extents, descriptors, &source)
@@ -601,7 +601,7 @@ fn a_peer_that_says_more_than_there_is_makes_nobody_allocate_it() {
         segment_bytes: SAID,
         whole: true,
     };
-    let source = Source::new(1, own_uid(), Keeping::Copy, 8, "a liar");
+    let source = Source::new(u64::MAX, own_uid(), Keeping::Copy, 8, "a liar");
     let file = memfd(8192, SEALABLE);
     let arrived = Ref::arrived(&[said], vec![Some(file)], &source).expect("nobody looks yet");
     let way = Way::new(&pool());
@@ -690,7 +690,7 @@ fn descriptors_that_are_no_segments_are_refused_when_they_are_read() {
     ];
     for (name, file, expected) in cases {
         for keeping in [Keeping::Copy, Keeping::Trust, Keeping::Seal] {
-            let source = Source::new(1, own_uid(), keeping, 8, "a liar");
+            let source = Source::new(u64::MAX, own_uid(), keeping, 8, "a liar");
             let file = file.try_clone().expect("a descriptor");
             let arrived = Ref::arrived(&[extent(0, 0, 8192)], vec![Some(file)], &source)
                 .expect("nobody looks yet");
@@ -737,7 +737,7 @@ fn a_peer_that_goes_on_writing_does_not_change_a_view() {
     let base = base.expect("a mapping").cast::<u8>();
     fs::fcntl_add_seals(&file, SEALABLE).expect("seals");
     for keeping in [Keeping::Copy, Keeping::Seal] {
-        let source = Source::new(1, own_uid(), keeping, 8, "the writer");
+        let source = Source::new(u64::MAX, own_uid(), keeping, 8, "the writer");
         let extent = Extent {
             descriptor: 0,
             offset_bytes: 0,

@@ -141,7 +141,7 @@ impl Shared {
 
     /// How many of the first references may go together, with so many bytes of
     /// credit.
-    pub(crate) fn batch(&self, references: &VecDeque<Passing>, credit_bytes: usize) -> usize {
+    pub(crate) fn batch(&self, references: &[Passing], credit_bytes: usize) -> usize {
         let Some(connection) = &self.references else {
             return 0;
         };

@@ -1,6 +1,5 @@
 //! One call on a connection, as its two halves.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,7 +14,7 @@ use crate::Peer;
 use crate::cell::{Half, StreamCell, StreamState};
 use crate::connection::Connection;
 use crate::error::StreamError;
-use crate::refs::{Carrier, Passing, References};
+use crate::refs::{Carrier, Passings, References};
 use crate::wait::Calling;
 
 /// A stream that the client has opened.
@@ -71,7 +70,7 @@ pub struct Sending<'a> {
     /// Nothing follows.
     pub end: bool,
     /// References whose tokens are in the data; they go ahead of it.
-    pub references: VecDeque<Passing>,
+    pub references: Passings,
 }
 
 /// The sending half of a stream.
@@ -197,7 +196,7 @@ impl Sender {
             if spent_bytes > 0 {
                 self.cell.lock().outbound.spend(spent_bytes);
             }
-            let references = &sending.references.make_contiguous()[..batch];
+            let references = &sending.references[..batch];
             let sent = shared.send_parts(&self.cell, references, Some(&parts));
             if !matches!(sent, Ok(true)) && spent_bytes > 0 {
                 self.cell.lock().outbound.unspend(spent_bytes);
@@ -243,14 +242,14 @@ impl Sender {
     /// Sends the first `batch` references by themselves.
     fn send_references(
         &self,
-        references: &mut VecDeque<Passing>,
+        references: &mut Passings,
         batch: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StreamError>> {
         let shared = self.connection.shared();
         let bytes = batch * REFERENCE_BYTES as usize;
         self.cell.lock().outbound.spend(bytes);
-        let first = &references.make_contiguous()[..batch];
+        let first = &references[..batch];
         let sent = shared.send_parts(&self.cell, first, None);
         if !matches!(sent, Ok(true)) {
             self.cell.lock().outbound.unspend(bytes);

@@ -26,6 +26,9 @@ impl Ref {
         descriptors: Vec<Option<OwnedFd>>,
         source: &Arc<Source>,
     ) -> Result<Self, RefError> {
+        if let ([extent], 1) = (extents, descriptors.len()) {
+            return Self::of_one(extent, descriptors, source);
+        }
         let segments = check(extents, descriptors.len()).map_err(|flaw| RefError::Extent {
             peer: source.label(),
             flaw,
@@ -48,6 +51,62 @@ impl Ref {
         });
         Ok(Self::of_pieces(Pieces::join(pieces)))
     }
+}
+
+impl Ref {
+    /// As [`arrived`](Self::arrived), for what nearly all refs are, without memory
+    /// for lists.
+    fn of_one(
+        extent: &Extent,
+        mut descriptors: Vec<Option<OwnedFd>>,
+        source: &Arc<Source>,
+    ) -> Result<Self, RefError> {
+        let flaw = |flaw| RefError::Extent {
+            peer: source.label(),
+            flaw,
+        };
+        if extent.descriptor != 0 {
+            return Err(flaw(ExtentFlaw::Descriptor {
+                descriptor: extent.descriptor,
+                descriptors: 1,
+            }));
+        }
+        inside(extent).map_err(flaw)?;
+        let size_bytes = size_of(extent).map_err(flaw)?;
+        let file = descriptors.pop().flatten();
+        source.hold(usize::from(file.is_some()))?;
+        let len = extent.bytes as usize;
+        let foreign = Foreign::new(file, size_bytes, extent.whole.then_some(len), source);
+        Ok(Self::of_piece(Piece {
+            segment: Segment::Foreign(Arc::new(foreign)),
+            // It is not more than the segment's size, which is checked.
+            offset: extent.offset_bytes as usize,
+            len,
+            start: 0,
+        }))
+    }
+}
+
+/// Checks that an extent lies in its segment.
+fn inside(extent: &Extent) -> Result<(), ExtentFlaw> {
+    let end = extent.offset_bytes.checked_add(extent.bytes);
+    let inside = end.is_some_and(|end| end <= extent.segment_bytes);
+    if extent.bytes == 0 || !inside {
+        return Err(ExtentFlaw::Outside {
+            offset_bytes: extent.offset_bytes,
+            bytes: extent.bytes,
+            segment_bytes: extent.segment_bytes,
+        });
+    }
+    Ok(())
+}
+
+/// The size of an extent's segment, which can be addressed.
+fn size_of(extent: &Extent) -> Result<usize, ExtentFlaw> {
+    usize::try_from(extent.segment_bytes)
+        .ok()
+        .filter(|&bytes| isize::try_from(bytes).is_ok())
+        .ok_or(ExtentFlaw::TooLong)
 }
 
 /// What a peer says of a segment.
@@ -73,15 +132,7 @@ fn check(extents: &[Extent], descriptors: usize) -> Result<Vec<Said>, ExtentFlaw
                 descriptors,
             });
         }
-        let end = extent.offset_bytes.checked_add(extent.bytes);
-        let inside = end.is_some_and(|end| end <= extent.segment_bytes);
-        if extent.bytes == 0 || !inside {
-            return Err(ExtentFlaw::Outside {
-                offset_bytes: extent.offset_bytes,
-                bytes: extent.bytes,
-                segment_bytes: extent.segment_bytes,
-            });
-        }
+        inside(extent)?;
         let bytes = usize::try_from(extent.bytes).ok();
         sum = bytes
             .and_then(|bytes| sum.checked_add(bytes))
@@ -100,10 +151,7 @@ fn check(extents: &[Extent], descriptors: usize) -> Result<Vec<Said>, ExtentFlaw
             if !named.all(same) {
                 return Err(ExtentFlaw::Disagree { descriptor });
             }
-            let size_bytes = usize::try_from(first.segment_bytes)
-                .ok()
-                .filter(|&bytes| isize::try_from(bytes).is_ok())
-                .ok_or(ExtentFlaw::TooLong)?;
+            let size_bytes = size_of(first)?;
             let named_bytes = distinct_bytes(extents, descriptor)?;
             Ok(Said {
                 size_bytes,

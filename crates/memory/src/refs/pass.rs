@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError};
 
 use rustix::fd::BorrowedFd;
+use smallvec::SmallVec;
 
 use super::body::{self, Copied, Piece, Segment};
 use super::own::Own;
@@ -71,8 +72,8 @@ impl Ref {
     pub fn pass(&self, audience: &Audience, pool: &Pool) -> Result<Passed, RefError> {
         let pieces = self.pieces();
         let mut passed = Passed {
-            extents: Vec::with_capacity(pieces.len().min(MAX_EXTENTS)),
-            segments: Vec::with_capacity(1),
+            extents: SmallVec::with_capacity(pieces.len().min(MAX_EXTENTS)),
+            segments: SmallVec::new(),
             connection: audience.connection,
         };
         if let [piece] = pieces {
@@ -202,10 +203,10 @@ struct Attached {
 /// when the descriptors are in the socket.
 #[derive(Debug)]
 pub struct Passed {
-    extents: Vec<Extent>,
+    extents: SmallVec<[Extent; 1]>,
     /// Those of this process are [handed over](Own::hand_over), so have a
     /// descriptor.
-    segments: Vec<Segment>,
+    segments: SmallVec<[Segment; 1]>,
     connection: u64,
 }
 

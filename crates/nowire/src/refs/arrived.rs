@@ -4,6 +4,7 @@
 //! connection: by a random key that only its two sides know.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use nowire_memory::refs::{Ref, RefError};
@@ -17,7 +18,36 @@ pub(crate) type Key = [u8; 16];
 /// Length of a token in bytes.
 pub(crate) const TOKEN_BYTES: usize = 24;
 
-static CONNECTIONS: LazyLock<Mutex<HashMap<Key, Arc<Arrived>>>> = LazyLock::new(Mutex::default);
+static CONNECTIONS: LazyLock<Mutex<Numbered<u128, Arc<Arrived>>>> = LazyLock::new(Mutex::default);
+
+/// A map whose keys are as good as hashes: random, or counted up.
+type Numbered<K, V> = HashMap<K, V, BuildHasherDefault<Number>>;
+
+/// The low half of a number. A peer can choose the numbers of its references so
+/// that they collide, and wait longer for its own.
+#[derive(Default)]
+struct Number(u64);
+
+impl Hasher for Number {
+    fn finish(&self) -> u64 {
+        // The map takes the places from the low bits and tells apart by the high ones.
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -32,7 +62,7 @@ struct Waiting {
 /// What has come on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
-    waiting: Mutex<HashMap<u64, Waiting>>,
+    waiting: Mutex<Numbered<u64, Waiting>>,
 }
 
 impl Arrived {
@@ -79,7 +109,7 @@ pub(crate) struct Registered {
 impl Registered {
     pub(crate) fn new(key: Key) -> Self {
         let arrived = Arc::new(Arrived::default());
-        lock(&CONNECTIONS).insert(key, Arc::clone(&arrived));
+        lock(&CONNECTIONS).insert(u128::from_le_bytes(key), Arc::clone(&arrived));
         Self { key, arrived }
     }
 
@@ -90,7 +120,7 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        lock(&CONNECTIONS).remove(&self.key);
+        lock(&CONNECTIONS).remove(&u128::from_le_bytes(self.key));
     }
 }
 
@@ -109,7 +139,10 @@ pub(crate) fn take(token: &[u8]) -> Result<Ref, RefError> {
     };
     let (key, number) = token.split_first_chunk::<16>().ok_or_else(expired)?;
     let number = number.try_into().map_err(|_| expired())?;
-    let arrived = lock(&CONNECTIONS).get(key).cloned().ok_or_else(expired)?;
+    let arrived = lock(&CONNECTIONS)
+        .get(&u128::from_le_bytes(*key))
+        .cloned()
+        .ok_or_else(expired)?;
     let waiting = lock(&arrived.waiting).remove(&u64::from_le_bytes(number));
     crash_point!("refs.taken-by-message");
     waiting.ok_or_else(expired)?.reference

@@ -9,10 +9,11 @@
 use std::cell::RefCell;
 
 use nowire_memory::refs::{Ref, RefError};
+use smallvec::SmallVec;
 
 #[cfg(feature = "prost")]
 use super::arrived::{TOKEN_BYTES, token};
-use super::connection::{Carrier, Passing};
+use super::connection::{Carrier, Passings};
 use crate::Sender;
 
 thread_local! {
@@ -30,14 +31,14 @@ struct Carrying {
     room: usize,
     /// Where the blobs lie that go by reference in this message: each is asked
     /// several times how it goes, and must say the same each time.
-    referred: Vec<usize>,
+    referred: SmallVec<[usize; 2]>,
     carried: Carried,
 }
 
 /// The references of what was encoded, by the numbers in their tokens.
 #[derive(Debug, Default)]
 pub struct Carried {
-    refs: Vec<(u64, Ref)>,
+    refs: SmallVec<[(u64, Ref); 1]>,
 }
 
 /// Puts back what was there, also when the body panics.
@@ -57,7 +58,7 @@ impl Carried {
             carrier: carrier.clone(),
             from_bytes: None,
             room: carrier.0.room(),
-            referred: Vec::new(),
+            referred: SmallVec::new(),
             carried: Self::default(),
         };
         let _restore = Restore(CARRYING.replace(Some(carrying)));
@@ -76,9 +77,9 @@ impl Carried {
     /// # Errors
     /// If a part of a segment would have to be copied, or a segment to be sealed,
     /// and cannot be.
-    pub fn pass(self, sender: &Sender) -> Result<Vec<Passing>, RefError> {
+    pub fn pass(self, sender: &Sender) -> Result<Passings, RefError> {
         let Some(Carrier(references)) = sender.carrier() else {
-            return Ok(Vec::new());
+            return Ok(Passings::new());
         };
         // From here on they count, so that others do not take the same room.
         sender.will_send(&references, self.refs.len());

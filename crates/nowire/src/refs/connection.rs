@@ -223,6 +223,9 @@ impl References {
     }
 }
 
+/// References that go together: mostly there is one.
+pub type Passings = SmallVec<[Passing; 1]>;
+
 /// A reference on its way to the peer.
 #[derive(Debug)]
 pub struct Passing {

@@ -53,5 +53,5 @@ pub(crate) use self::arriving::{Arriving, Come, Step};
 pub use self::blob::{Blob, BlobView};
 pub use self::carried::{Carried, encoding};
 pub(crate) use self::connection::{Agreed, References, StreamReferences};
-pub use self::connection::{Carrier, Passing};
+pub use self::connection::{Carrier, Passing, Passings};
 pub use self::options::RefOptions;
