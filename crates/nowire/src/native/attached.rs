@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nowire_memory::refs::{Pool, Ref, RefError};
+use nowire_memory::refs::{Pool, Ref, RefError, Travel};
 
 use super::link::Link;
+use super::way::Way;
 use crate::Shared;
 use crate::refs::{Blob, Passing, References};
 
@@ -68,7 +69,7 @@ pub(crate) enum CannotGo {
 impl Attaching {
     /// Nothing, with a message that nothing can go with.
     #[inline]
-    pub(crate) const fn none() -> Self {
+    const fn none() -> Self {
         Self {
             refs: Vec::new(),
             bytes: Vec::new(),
@@ -87,8 +88,17 @@ impl Attaching {
         }
     }
 
-    /// [`on`](Self::on), for what goes by reference only.
-    pub(crate) fn by_reference(link: &Link) -> Self {
+    /// [`on`](Self::on), for an item of a stream: what goes with it goes by
+    /// reference only.
+    pub(crate) fn for_item<T: Travel<As: Way>>(link: &Link) -> Self {
+        if <T::As as Way>::ATTACHES {
+            Self::by_reference(link)
+        } else {
+            Self::none()
+        }
+    }
+
+    fn by_reference(link: &Link) -> Self {
         Self {
             references: link.references().cloned(),
             ..Self::none()
@@ -144,11 +154,6 @@ impl Attaching {
         })
     }
 
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.refs.is_empty() && self.bytes.is_empty() && self.failure.is_none()
-    }
-
     /// Makes it ready to be sent.
     #[cold]
     pub(crate) fn going(self) -> Result<Going, CannotGo> {
@@ -167,9 +172,13 @@ impl Attaching {
     }
 }
 
-/// What came with a message and nobody has taken yet.
+/// What came with a message and nobody has taken yet. With most messages nothing
+/// does, so it is small then.
 #[derive(Debug, Default)]
-pub struct Attached {
+pub struct Attached(Option<Box<Things>>);
+
+#[derive(Debug, Default)]
+struct Things {
     refs: Box<[Place]>,
     bytes: Bytes,
 }
@@ -200,21 +209,28 @@ pub enum NoReference {
 }
 
 impl Attached {
+    /// The bytes of blobs that came by value.
     pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes: bytes.into(),
-            ..Self::default()
+        if bytes.is_empty() {
+            return Self::default();
         }
+        Self(Some(Box::new(Things {
+            bytes: bytes.into(),
+            ..Things::default()
+        })))
     }
 
     #[cold]
     pub(crate) fn add(&mut self, references: impl Iterator<Item = Result<Ref, RefError>>) {
-        self.refs = references.map(Some).collect();
+        let things = self.0.get_or_insert_default();
+        things.refs = references.map(Some).collect();
     }
 
     /// Lets go of what came by value.
     pub(crate) fn drop_bytes(&mut self) {
-        self.bytes = Bytes::new();
+        if let Some(things) = &mut self.0 {
+            things.bytes = Bytes::new();
+        }
     }
 
     /// Takes the reference that a root names; each can be taken once.
@@ -223,7 +239,8 @@ impl Attached {
             return Ok(Pool::process().copy_of(&[]).map_err(RefError::from)?);
         }
         let index = at.index;
-        let place = self.refs.get_mut(index as usize).and_then(Option::take);
+        let things = self.0.as_mut();
+        let place = things.and_then(|things| things.refs.get_mut(index as usize)?.take());
         Ok(place.ok_or(NoReference::NotThere { index })??)
     }
 
@@ -232,13 +249,18 @@ impl Attached {
         if at.reference != EMPTY {
             return Ok(self.take(at.reference)?.into());
         }
-        let left = self.bytes.len();
-        if at.bytes as usize > left {
-            return Err(NoReference::TooLong {
-                bytes: at.bytes,
-                left,
-            });
+        if at.bytes == 0 {
+            return Ok(Blob::default());
         }
-        Ok(self.bytes.split_to(at.bytes as usize).into())
+        let bytes = self.0.as_mut().map(|things| &mut things.bytes);
+        match bytes {
+            Some(bytes) if at.bytes as usize <= bytes.len() => {
+                Ok(bytes.split_to(at.bytes as usize).into())
+            }
+            left => Err(NoReference::TooLong {
+                bytes: at.bytes,
+                left: left.map_or(0, |left| left.len()),
+            }),
+        }
     }
 }

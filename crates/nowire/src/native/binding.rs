@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::attached::Attaching;
 use super::bound::Bound;
 use super::call_error::{CallError, Code, Mismatch};
 use super::calls::Came;
@@ -68,8 +67,7 @@ impl Bound {
             return Ok(codes);
         }
         let asked = self.asked()?;
-        let outgoing =
-            self.outgoing::<_, E>(DESCRIBE, &(asked,), Attaching::none(), None, false)?;
+        let outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, None, false)?;
         let ticket = self.open(&outgoing, deadline)?;
         let came = self.wait_last(ticket, deadline)?;
         self.learn(came)
@@ -80,8 +78,7 @@ impl Bound {
             return Ok(codes);
         }
         let asked = self.asked()?;
-        let outgoing =
-            self.outgoing::<_, E>(DESCRIBE, &(asked,), Attaching::none(), None, false)?;
+        let outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, None, false)?;
         let came = self.round_trip_async(&outgoing).await?;
         self.learn(came)
     }

@@ -57,7 +57,7 @@ pub struct Call {
     /// The run that the reply is built in.
     reply_run: Option<Arc<Run>>,
     /// What goes with the reply.
-    going: Going,
+    going: Option<Box<Going>>,
     /// Arguments that are held beyond the call.
     giver: Option<Arc<Giver>>,
     answered: bool,
@@ -92,7 +92,7 @@ impl Call {
             flow,
             bell,
             reply_run: None,
-            going: Going::default(),
+            going: None,
             giver: None,
             answered: false,
         }
@@ -220,7 +220,8 @@ impl Call {
         let mut attaching = Attaching::on(&self.cx.link.link);
         let root = put::<R>(value, &mut attaching);
         match attaching.going() {
-            Ok(going) => self.going = going,
+            Ok(going) if going.is_empty() => {}
+            Ok(going) => self.going = Some(Box::new(going)),
             Err(cannot) => {
                 self.answer_failed(Code::ResourceExhausted, &cannot.to_string());
                 return;
@@ -282,7 +283,7 @@ impl Call {
     }
 
     fn answer_failed(&mut self, code: Code, text: &str) {
-        self.going = Going::default();
+        self.going = None;
         let limit = self.cx.link.link.root_limit_bytes();
         let mut end = text.len().min(limit);
         while !text.is_char_boundary(end) {
@@ -321,11 +322,11 @@ impl Call {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let going = std::mem::take(&mut self.going);
+        let going = self.going.take();
         let metadata_bytes = metadata.as_ref().map_or(0, |metadata| metadata.len());
-        let total = bytes + metadata_bytes + going.bytes.len();
-        let is_inline =
-            metadata.is_none() && going.bytes.is_empty() && matches!(root, Root::Inline(_));
+        let blob_bytes = going.as_ref().map_or(0, |going| going.bytes.len());
+        let total = bytes + metadata_bytes + blob_bytes;
+        let is_inline = metadata.is_none() && blob_bytes == 0 && matches!(root, Root::Inline(_));
         if !is_inline && total > self.cx.link.link.root_limit_bytes() {
             let text =
                 format!("a reply of {total} bytes by value, with metadata: build it in a scope");
@@ -358,15 +359,17 @@ impl Call {
         let _ = match &root {
             Root::Inline(words) if is_inline => {
                 message.inline = *words;
-                if going.is_empty() {
-                    link.send(MessageKind::Reply, &message, &Sent::Inline, self.bell)
-                } else {
-                    let with = With::new(going.passing, None);
-                    link.send(MessageKind::Reply, &message, &Sent::With(&with), self.bell)
+                match going {
+                    None => link.send(MessageKind::Reply, &message, &Sent::Inline, self.bell),
+                    Some(going) => {
+                        let with = With::new(going.passing, None);
+                        link.send(MessageKind::Reply, &message, &Sent::With(&with), self.bell)
+                    }
                 }
             }
             _ => {
                 message.flags |= Message::AHEAD;
+                let going = going.map(|going| *going).unwrap_or_default();
                 let parts = Parts {
                     root: root.to_bytes(bytes),
                     metadata: metadata.map(|metadata| *metadata).unwrap_or_default(),

@@ -94,8 +94,9 @@ where
         let Some(ticket) = self.ticket.filter(|_| !self.ended) else {
             return Ok(None);
         };
-        let mut attaching = Attaching::by_reference(&self.bound.shared().link);
+        let mut attaching = Attaching::for_item::<Q>(&self.bound.shared().link);
         let root = <Q::As as Way>::send(item, &mut attaching);
+        let attaching = <Q::As as Way>::ATTACHES.then(|| Box::new(attaching));
         let mut outgoing = self
             .bound
             .outgoing(self.code, &root, attaching, None, false)?;

@@ -37,7 +37,7 @@ impl Bound {
         &self,
         code: u16,
         args: &A,
-        attaching: Attaching,
+        attaching: Option<Box<Attaching>>,
         deadline: Option<Instant>,
         with_metadata: bool,
     ) -> Result<Outgoing, CallError<E>> {
@@ -67,24 +67,15 @@ impl Bound {
             message.bytes = given.bytes;
         }
         let metadata = self.metadata.as_ref().filter(|_| with_metadata);
-        let going = match attaching.is_empty() {
-            true => Going::default(),
-            false => self.going(attaching)?,
-        };
-        let parts = match (&root, metadata) {
-            (Root::Inline(words), None) if going.bytes.is_empty() => {
+        let ahead = match (&root, metadata, attaching) {
+            (Root::Inline(words), None, None) => {
                 message.inline = *words;
                 None
             }
-            _ => {
-                message.flags |= Message::AHEAD;
-                let root = root.to_bytes(size_of::<A>());
-                Some(self.parts::<E>(root, metadata, going.bytes)?)
+            (_, _, attaching) => {
+                let bytes = size_of::<A>();
+                self.ahead::<E>(&mut message, &root, bytes, metadata, attaching)?
             }
-        };
-        let ahead = match parts {
-            None if going.passing.is_empty() => None,
-            parts => Some(Box::new(With::new(going.passing, parts))),
         };
         Ok(Outgoing {
             message,
@@ -93,17 +84,42 @@ impl Bound {
         })
     }
 
+    /// What goes ahead of a message that does not hold all there is to send.
     #[cold]
-    fn going<E>(&self, attaching: Attaching) -> Result<Going, CallError<E>> {
-        attaching.going().map_err(|cannot| match cannot {
-            CannotGo::Reference(error) => CallError::Reference(error),
-            CannotGo::NoReferences => CallError::NoReferences {
-                peer: self.shared().link.label(),
-            },
+    fn ahead<E>(
+        &self,
+        message: &mut Message,
+        root: &Root,
+        root_bytes: usize,
+        metadata: Option<&Metadata>,
+        attaching: Option<Box<Attaching>>,
+    ) -> Result<Option<Box<With>>, CallError<E>> {
+        let going = match attaching {
+            None => Going::default(),
+            Some(attaching) => attaching.going().map_err(|cannot| match cannot {
+                CannotGo::Reference(error) => CallError::Reference(error),
+                CannotGo::NoReferences => CallError::NoReferences {
+                    peer: self.shared().link.label(),
+                },
+            })?,
+        };
+        let parts = match root {
+            Root::Inline(words) if metadata.is_none() && going.bytes.is_empty() => {
+                message.inline = *words;
+                None
+            }
+            _ => {
+                message.flags |= Message::AHEAD;
+                let root = root.to_bytes(root_bytes);
+                Some(self.parts::<E>(root, metadata, going.bytes)?)
+            }
+        };
+        Ok(match parts {
+            None if going.passing.is_empty() => None,
+            parts => Some(Box::new(With::new(going.passing, parts))),
         })
     }
 
-    #[cold]
     fn parts<E>(
         &self,
         root: Vec<u8>,

@@ -14,6 +14,8 @@ use crate::refs::Blob;
 /// There is one for what is [`Shared`] and one for references; generated code
 /// names neither.
 pub trait Way {
+    /// Whether something goes with the root.
+    const ATTACHES: bool;
     /// What is given to be sent, in a scope.
     type Item<'s>;
     /// What of it goes in the root.
@@ -46,6 +48,8 @@ pub trait Way {
 }
 
 impl<T: Shared> Way for ByValue<T> {
+    const ATTACHES: bool = false;
+
     type Item<'s> = T::At<'s>;
     type Sent<'s> = T::At<'s>;
     type Root = T;
@@ -120,6 +124,8 @@ impl Attach for AsBlob {
 }
 
 impl<A: Attach> Way for A {
+    const ATTACHES: bool = true;
+
     type Item<'s> = A::Value;
     type Sent<'s> = A::Root;
     type Root = A::Root;
@@ -148,15 +154,15 @@ pub trait Arguments {
     type Root: Shared;
 
     /// Takes them apart.
-    fn split(self) -> (Self::Root, Attaching);
+    fn split(self) -> (Self::Root, Option<Box<Attaching>>);
 }
 
 impl<A: Shared> Arguments for A {
     type Root = A;
 
     #[inline]
-    fn split(self) -> (A, Attaching) {
-        (self, Attaching::none())
+    fn split(self) -> (A, Option<Box<Attaching>>) {
+        (self, None)
     }
 }
 
@@ -167,8 +173,8 @@ pub struct With<A>(pub A, pub Attaching);
 impl<A: Shared> Arguments for With<A> {
     type Root = A;
 
-    fn split(self) -> (A, Attaching) {
-        (self.0, self.1)
+    fn split(self) -> (A, Option<Box<Attaching>>) {
+        (self.0, Some(Box::new(self.1)))
     }
 }
 

@@ -66,15 +66,18 @@ impl Setup {
     }
 
     fn references(&self) -> RefOptions {
-        let mut options = RefOptions::default();
-        options.enabled = self.word("references") != Some("off");
-        if let Some(descriptors) = self.number("held") {
-            options.held_limit = descriptors as usize;
+        let defaults = RefOptions::default();
+        RefOptions {
+            enabled: self.word("references") != Some("off"),
+            held_limit: self
+                .number("held")
+                .map_or(defaults.held_limit, |held| held as usize),
+            keeping: match self.word("trust") {
+                Some("refs") => Keeping::Trust,
+                _ => defaults.keeping,
+            },
+            ..defaults
         }
-        if self.word("trust") == Some("refs") {
-            options.keeping = Keeping::Trust;
-        }
-        options
     }
 
     pub(crate) fn server(&self) -> ServerBuilder {

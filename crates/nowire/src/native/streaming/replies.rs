@@ -91,10 +91,10 @@ impl Outlet {
                 "an item with pointers needs a scope"
             );
         }
-        let mut attaching = Attaching::by_reference(&self.link.link);
+        let mut attaching = Attaching::for_item::<T>(&self.link.link);
         let root = <T::As as Way>::send(item, &mut attaching);
         let mut item = self.item(&root, None)?;
-        if !attaching.is_empty() {
+        if <T::As as Way>::ATTACHES {
             let going = attaching.going();
             let cut = |cannot: CannotGo| self.cut(Code::ResourceExhausted, cannot.to_string());
             item.passing = going.map_err(cut)?.passing;
