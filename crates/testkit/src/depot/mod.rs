@@ -4,6 +4,7 @@ mod contents;
 #[allow(
     missing_docs,
     unreachable_pub,
+    clippy::allow_attributes_without_reason,
     reason = "generated; proto/depot.proto tells"
 )]
 mod proto {

@@ -119,14 +119,13 @@ pub(crate) async fn work(client: &mut Client, forwards: bool) -> Result<(), Stat
         ..by_reference(seed)
     });
     let given_up = client.load(tokio_stream::iter(slowly));
-    match tokio::time::timeout(Duration::from_millis(5), given_up).await {
-        Ok(Err(status)) => return Err(status),
-        _ => {}
+    if let Ok(Err(status)) = tokio::time::timeout(Duration::from_millis(5), given_up).await {
+        return Err(status);
     }
     let mut late = Request::new(by_reference(5));
     late.set_timeout(Duration::from_millis(5));
     match client.wait(late).await {
-        Err(status) if status.code() != tonic::Code::DeadlineExceeded => return Err(status),
+        Err(status) if status.code() != tonic::Code::DeadlineExceeded => Err(status),
         _ => Ok(()),
     }
 }
