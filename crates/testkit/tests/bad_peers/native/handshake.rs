@@ -7,7 +7,7 @@ use nowire_memory::OwnedSegment;
 use nowire_memory::socket;
 use nowire_protocol::geometry::Geometry;
 use nowire_protocol::handshake::{
-    FEATURES, HEADER_BYTES, Header, HeapOffer, Hello, Kind, Refusal, VERSION, VERSIONS, Welcome,
+    HEADER_BYTES, Header, HeapOffer, Hello, Kind, NATIVE, Refusal, VERSION, VERSIONS, Welcome,
 };
 use nowire_protocol::stream::Side;
 use nowire_testkit::native::{NativeLie, NativeServer, NativeSteady, channel_options};
@@ -51,7 +51,7 @@ const OFFERS: &[(usize, u64, &str)] = &[
 fn hello(target: &str) -> Vec<u8> {
     let hello = Hello {
         versions: VERSIONS,
-        features: FEATURES,
+        features: NATIVE,
         outbox: Geometry::SMALLEST,
         streams: 1,
         window_bytes: 1,
@@ -154,7 +154,7 @@ fn a_server_with_a_heap_that_cannot_be_is_not_connected_to() {
     let outbox = outbox.expect("a small segment");
     let good = Welcome {
         version: VERSION,
-        features: FEATURES,
+        features: NATIVE,
         outbox: Geometry::SMALLEST,
         streams: 1,
         window_bytes: 1,
