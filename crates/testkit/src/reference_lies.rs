@@ -14,7 +14,7 @@ const CLIENT: &[Side] = &[Side::Client];
 const BOTH: &[Side] = &[Side::Client, Side::Server];
 
 /// Size of the segments that are passed.
-const BYTES: u64 = 8192;
+pub(crate) const BYTES: u64 = 8192;
 
 /// A segment as an honest peer would make it.
 pub(crate) fn segment() -> OwnedFd {

@@ -109,6 +109,9 @@ pub fn call_on(client: &SurveyClient, method: &str) -> Result<(), CallError> {
             "turn" => {
                 client.turn([1; 8])?;
             }
+            "found" => {
+                client.found()?;
+            }
             "fail" => match client.fail(1) {
                 Ok(_) | Err(CallError::Returned(_)) => {}
                 Err(error) => return Err(without_error(error)),

@@ -11,6 +11,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::forgery::{Forgery, Laid, at, forge, message, pass};
 use super::lie::{NativeLie, take_call};
+use super::references;
 use crate::hostile::{Failure, HostilePeer};
 
 const CLIENT: &[Side] = &[Side::Client];
@@ -1137,6 +1138,70 @@ pub(crate) const LIES: &[NativeLie] = &[
             peer.send(elsewhere, &root(&[], &[1; 64]))?;
             worse_message(peer, stream, |draft| draft.with_flags(|_| Message::AHEAD))
         },
+    },
+    NativeLie {
+        in_place: false,
+        name: "a_reference_ahead_of_another_message",
+        told_by: BOTH,
+        noticed_as: "not ahead of their message",
+        during: "found",
+        tell: references::ahead_of_another,
+    },
+    NativeLie {
+        in_place: false,
+        name: "references_that_count_from_1",
+        told_by: BOTH,
+        noticed_as: "not ahead of their message",
+        during: "found",
+        tell: references::counted_from_1,
+    },
+    NativeLie {
+        in_place: false,
+        name: "a_message_amid_a_reference",
+        told_by: BOTH,
+        noticed_as: "not ahead of their message",
+        during: "found",
+        tell: references::cut_short,
+    },
+    NativeLie {
+        in_place: false,
+        name: "nine_references_ahead_of_a_message",
+        told_by: BOTH,
+        noticed_as: "too many for a message",
+        during: "found",
+        tell: references::nine,
+    },
+    NativeLie {
+        in_place: false,
+        name: "a_reference_without_a_descriptor",
+        told_by: BOTH,
+        noticed_as: "one without a descriptor",
+        during: "found",
+        tell: references::without_descriptor,
+    },
+    NativeLie {
+        in_place: false,
+        name: "a_root_that_names_a_reference_that_is_not_there",
+        told_by: BOTH,
+        noticed_as: "no reference came as number 5",
+        during: "found",
+        tell: references::named_and_not_there,
+    },
+    NativeLie {
+        in_place: false,
+        name: "a_root_that_names_a_reference_twice",
+        told_by: CLIENT,
+        noticed_as: "no reference came as number 0",
+        during: "found",
+        tell: references::named_twice,
+    },
+    NativeLie {
+        in_place: false,
+        name: "a_blob_longer_than_what_came",
+        told_by: CLIENT,
+        noticed_as: "a blob of 9 bytes",
+        during: "found",
+        tell: references::blob_too_long,
     },
     NativeLie {
         in_place: false,

@@ -6,6 +6,7 @@ mod forgery;
 mod house;
 mod lie;
 mod lies;
+mod references;
 mod survey;
 
 pub use deed::NativeDeed;

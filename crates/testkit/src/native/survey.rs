@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nowire::macro_support::{Method, Service};
-use nowire::{Context, Kept, Map, Ptr, Replies, Requests, Scope, ScopeError, Shared, Slice, Str};
+use nowire::{
+    Blob, Context, Kept, Map, Pool, Ptr, Ref, Replies, Requests, Scope, ScopeError, Shared, Slice,
+    Str,
+};
 
 /// A node of a tree.
 #[derive(Debug, Shared)]
@@ -85,6 +88,10 @@ pub trait Survey {
     /// The same, where there is nothing to take.
     #[nowire(pool)]
     fn idle(&self, context: &Context) -> u64;
+    /// How much data there is.
+    fn weigh(&self, data: Ref, more: Blob) -> u64;
+    /// Some data.
+    fn found(&self) -> Ref;
 }
 
 /// An honest server.
@@ -254,6 +261,15 @@ impl Survey for Surveyor {
             std::thread::sleep(Duration::from_millis(1));
         }
         0
+    }
+
+    fn weigh(&self, data: Ref, more: Blob) -> u64 {
+        (data.len() + more.len()) as u64
+    }
+
+    fn found(&self) -> Ref {
+        let found = Pool::process().copy_of(b"found");
+        found.expect("room in the pool")
     }
 }
 

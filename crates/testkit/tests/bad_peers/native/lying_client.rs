@@ -104,6 +104,14 @@ mod is_caught {
         a_root_ahead_of_a_message_that_has_one
         two_roots_ahead_of_a_message
         a_root_ahead_of_another_message
+        a_reference_ahead_of_another_message
+        references_that_count_from_1
+        a_message_amid_a_reference
+        nine_references_ahead_of_a_message
+        a_reference_without_a_descriptor
+        a_root_that_names_a_reference_that_is_not_there
+        a_root_that_names_a_reference_twice
+        a_blob_longer_than_what_came
         parts_without_metadata
         a_root_behind_the_data_area
         a_root_longer_than_a_piece
