@@ -5,6 +5,7 @@ mod handshake_reader;
 mod head_reader;
 mod input;
 mod native;
+mod references;
 pub mod replay;
 mod restless;
 mod ring_reader;
@@ -17,6 +18,7 @@ pub use handshake_reader::handshake_reader;
 pub use head_reader::head_reader;
 pub use native::client::native_client;
 pub use native::server::native_server;
+pub use references::references;
 pub use ring_reader::ring_reader;
 pub use stream_frames::stream_frames;
 pub use typed::{

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::Ringer;
 use nowire_protocol::frame::{
-    Frame, Message, MessageKind, Pages, RELEASE_PAGES, ResetCode, StreamId,
+    Extent, Frame, Message, MessageKind, Pages, RELEASE_PAGES, ResetCode, StreamId,
 };
 use nowire_protocol::geometry::{CURSOR_OFFSET, Geometry, SLEEPING_OFFSET};
 use nowire_protocol::memory::{PrivateMemory, ReadMemory, WriteMemory};
@@ -124,11 +124,50 @@ impl Endpoint<'_> {
 
     fn send_payload(&mut self, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
         let which = input.byte();
-        if which < 0x80 {
-            self.send_parts(which, input)
-        } else {
-            self.send_message(which, input)
+        match which {
+            0..0x80 => self.send_parts(which, input),
+            0x80..0xe0 => self.send_message(which, input),
+            _ => self.send_extents(which, input),
         }
+    }
+
+    /// The extents of references, and the largest frame behind them.
+    fn send_extents(&mut self, which: u8, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
+        let count = usize::from(which % 8) + 1;
+        let extent = Extent {
+            stream: STREAM,
+            number: input.long(),
+            more: which.is_multiple_of(2),
+            whole: which.is_multiple_of(3),
+            descriptor: input.short(),
+            offset_bytes: input.word().into(),
+            bytes: u64::from(input.short()) + 1,
+            segment_bytes: u64::MAX >> 1,
+        };
+        let had_room = self.producer.has_room_for_extents(&self.theirs, count)?;
+        self.check_belief();
+        let before = self.producer.sent();
+        let extents = std::iter::repeat_n(extent, count);
+        let sent = self
+            .producer
+            .push_extents(&self.ours, &self.theirs, extents)?;
+        self.check_belief();
+        assert!(sent || !had_room, "room for {count} extents, but not now");
+        let frames = if sent { count as u64 } else { 0 };
+        assert_eq!(self.producer.sent(), before + frames);
+        if sent {
+            let payload = vec![0x5a; GEOMETRY.piece_bytes()];
+            let parts = Outgoing {
+                data: Some(&payload),
+                ..Outgoing::default()
+            };
+            let behind = self
+                .producer
+                .push_parts(&self.ours, &self.theirs, STREAM, &parts)?;
+            self.check_belief();
+            assert!(behind, "the largest frame has room behind its references");
+        }
+        Ok(())
     }
 
     fn send_message(&mut self, which: u8, input: &mut Input<'_>) -> Result<(), PeerMisbehaved> {
@@ -223,6 +262,11 @@ impl Endpoint<'_> {
 fn check_native(frame: &Frame) {
     let both = Message::AHEAD | Message::ITEM;
     match frame {
+        Frame::Extent(extent) => {
+            let end = extent.offset_bytes.checked_add(extent.bytes);
+            assert!(extent.bytes > 0 && end.is_some_and(|end| end <= extent.segment_bytes));
+            assert!(extent.segment_bytes <= i64::MAX as u64);
+        }
         Frame::Call(call) => assert_eq!(call.flags & !(both | Message::END), 0),
         Frame::Reply(reply) => {
             let known = both | Message::KEPT | Message::FAILED | Message::LENT;

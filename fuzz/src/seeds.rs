@@ -2,9 +2,9 @@
 //! files, so that they follow the layouts.
 
 use nowire_protocol::frame::{
-    FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, KIND_CALL, KIND_CREDIT,
-    KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RELEASE, KIND_REPLY, KIND_RESET, KIND_RETIRE,
-    KIND_SEGMENT, Message,
+    FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_MORE, FLAG_TAIL, FLAG_WHOLE,
+    KIND_CALL, KIND_CREDIT, KIND_EXTENT, KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RELEASE,
+    KIND_REPLY, KIND_RESET, KIND_RETIRE, KIND_SEGMENT, Message,
 };
 use nowire_protocol::geometry::Geometry;
 use nowire_protocol::handshake::{
@@ -19,6 +19,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("head_reader", heads()),
         ("native_client", crate::native::client::seeds()),
         ("native_server", crate::native::server::seeds()),
+        ("references", crate::references::seeds()),
         ("ring_reader", rings()),
         ("stream_frames", streams()),
     ];
@@ -108,7 +109,8 @@ fn rings() -> Vec<Vec<u8>> {
     const TAKE: u8 = 3;
     let quiet = vec![0, 0];
     let mut taken = quiet.clone();
-    for frame in frames().into_iter().chain(native_frames()) {
+    let others = reference_frames().into_iter().chain(native_frames());
+    for frame in frames().into_iter().chain(others) {
         let has_payload = frame[0] == KIND_PARTS;
         taken.extend([PEER, NEXT_SLOT]);
         taken.extend(frame);
@@ -125,6 +127,26 @@ fn rings() -> Vec<Vec<u8>> {
         sent.extend([5, 0x80 | round, 1, 0, 16, 0, 0, 0, 200, 0, 0, 0]);
         sent.extend([6, 3, 16, 0, 0, 0, 4, 0, 0, 0]);
         sent.extend([6, 5, 1, 16, 0, 0, 0]);
+        sent.extend([
+            5,
+            0xe0 | round,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            16,
+            0,
+            0,
+            0,
+            200,
+            0,
+        ]);
         sent.extend([PEER, 2, 2 * round]);
         sent.push(7);
     }
@@ -136,7 +158,9 @@ fn streams() -> Vec<Vec<u8>> {
     [0, 1]
         .map(|side| {
             let mut input = vec![side];
-            for (number, frame) in frames().into_iter().enumerate() {
+            let mut call = frames();
+            call.splice(3..3, reference_frames());
+            for (number, frame) in call.into_iter().enumerate() {
                 input.push(0);
                 input.extend(frame);
                 if number == 0 {
@@ -160,6 +184,21 @@ fn frames() -> Vec<Vec<u8>> {
         frame(KIND_PARTS, FLAG_TAIL | FLAG_END, [4000, 0, 0, 90]),
         frame(KIND_GO_AWAY, 0, [0; 4]),
         frame(KIND_RESET, 0, [1, 0, 0, 0]),
+    ]
+}
+
+/// Frames of references, likewise.
+fn reference_frames() -> Vec<Vec<u8>> {
+    let extent = |flags: u8, descriptor: u16| {
+        let mut frame = frame(KIND_EXTENT, flags, [5, 0, 4096, 8192]);
+        frame.extend(descriptor.to_le_bytes());
+        frame.push(0);
+        frame
+    };
+    vec![
+        extent(FLAG_MORE | FLAG_WHOLE, 0),
+        extent(FLAG_WHOLE, 1),
+        extent(0, 0),
     ]
 }
 

@@ -1,7 +1,7 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
-use nowire_protocol::frame::{KIND_CALL, KIND_RELEASE};
+use nowire_protocol::frame::{KIND_CALL, KIND_EXTENT, KIND_RELEASE};
 use nowire_protocol::geometry::{Geometry, RING_OFFSET, SLOT_BYTES};
 use nowire_protocol::memory::WriteMemory;
 
@@ -46,6 +46,11 @@ pub(crate) fn write(
     if NATIVE.contains(&kind) {
         words[0] |= u64::from(input.short()) << 48;
         words[4..].fill_with(|| input.long());
+        written = words.len();
+    } else if kind == KIND_EXTENT {
+        words[0] |= u64::from(input.short()) << 48;
+        [words[2], words[3], words[4], words[5]] = [offset, head, data, tail];
+        words[7] = u64::from(input.byte() == u8::MAX);
         written = words.len();
     }
     for (i, word) in words.into_iter().take(written).enumerate() {

@@ -1,9 +1,9 @@
 use nowire_protocol::PeerMisbehaved;
-use nowire_protocol::frame::{Frame, Parts};
+use nowire_protocol::frame::{Frame, Parts, StreamId};
 use nowire_protocol::geometry::Geometry;
 use nowire_protocol::memory::PrivateMemory;
 use nowire_protocol::ring::Consumer;
-use nowire_protocol::stream::{CREDIT_LIMIT, Inbound, Outbound, Side};
+use nowire_protocol::stream::{CREDIT_LIMIT, Inbound, Outbound, REFERENCE_BYTES, Side};
 
 use crate::input::Input;
 use crate::slot;
@@ -54,8 +54,18 @@ fn handle(
         Some(Frame::Parts(parts)) => {
             let index = parts.stream.index as usize % STREAMS;
             streams[index]
-                .get_or_insert_with(|| Stream::new(&parts, from, input.word()))
+                .get_or_insert_with(|| Stream::new(parts.stream, from, input.word()))
                 .accept(&parts)
+        }
+        Some(Frame::Extent(extent)) => {
+            let index = extent.stream.index as usize % STREAMS;
+            let stream = streams[index]
+                .get_or_insert_with(|| Stream::new(extent.stream, from, input.word()));
+            if extent.more {
+                Ok(())
+            } else {
+                stream.accept_reference()
+            }
         }
         Some(Frame::Credit { stream, bytes }) => {
             match &mut streams[stream.index as usize % STREAMS] {
@@ -90,13 +100,13 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(parts: &Parts, from: Side, window: u32) -> Self {
+    fn new(stream: StreamId, from: Side, window: u32) -> Self {
         // As the handshake would: no window beyond what a sender may hold.
         let window = window % (CREDIT_LIMIT as u32 + 1);
         Self {
             from,
-            inbound: Inbound::new(parts.stream, from, window),
-            outbound: Outbound::new(parts.stream, window),
+            inbound: Inbound::new(stream, from, window),
+            outbound: Outbound::new(stream, window),
             allowed_bytes: u64::from(window),
             unread_bytes: 0,
             credit_bytes: u64::from(window),
@@ -119,6 +129,17 @@ impl Stream {
         self.allowed_bytes -= data;
         self.unread_bytes += data;
         assert_eq!(self.inbound.has_ended(), self.ended);
+        Ok(())
+    }
+
+    fn accept_reference(&mut self) -> Result<(), PeerMisbehaved> {
+        let bytes = u64::from(REFERENCE_BYTES);
+        let allowed = !self.ended && bytes <= self.allowed_bytes;
+        let accepted = self.inbound.accept_reference();
+        assert_eq!(accepted.is_ok(), allowed, "{accepted:?}");
+        accepted?;
+        self.allowed_bytes -= bytes;
+        self.unread_bytes += bytes;
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl Liar {
             heap,
             runs: vec![run],
         };
-        liar.say(&[1], 1);
+        liar.say(&[2], 1);
         let segment = [KIND_SEGMENT, 0, 0, 0, 0, 0, pages as u8];
         liar.post(&mut Input::new(&segment));
         liar
@@ -122,7 +122,10 @@ impl Liar {
         while !input.is_used_up() {
             let mut still = Still::There;
             match input.byte() % 16 {
-                0 => self.say(&[1], usize::from(input.byte() % 5)),
+                0 => {
+                    let descriptors = input.byte();
+                    self.say(&[1 + descriptors / 128], usize::from(descriptors % 5));
+                }
                 1 => still = self.sync(),
                 2 => {
                     let area = GEOMETRY.data_bytes() as usize / 8;
