@@ -29,7 +29,7 @@ pub(crate) fn goals(rows: &[Row]) -> Vec<Goal> {
         for (rival, wanted) in [(Nowire, over_nowire), (Unix, over_unix)] {
             goals.push(times(
                 &format!(
-                    "{}, chain of {LONGEST}, calls/s against by value over {rival}",
+                    "{}, chain of {LONGEST}, most calls/s against by value over {rival}",
                     size(bytes as u64)
                 ),
                 at_least(wanted),
@@ -96,16 +96,16 @@ fn images_per_s(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
     Some(row.calls_per_s)
 }
 
-/// Calls a second through the longest chain, several in flight.
-fn chain_rate(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
-    let row = rows.iter().find(|row| {
+/// Calls a second through the longest chain, with as many in flight as suit this
+/// carrier best.
+pub(crate) fn chain_rate(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
+    let chains = rows.iter().filter(|row| {
         row.case == Case::Nested
             && row.carrier == carrier
             && row.bytes == bytes
-            && row.in_flight == MANY
             && row.passing.services == Some(LONGEST)
-    })?;
-    Some(row.calls_per_s)
+    });
+    chains.map(|row| row.calls_per_s).max_by(f64::total_cmp)
 }
 
 fn change_ns(rows: &[Row], carrier: Carrier, percent: u32) -> Option<f64> {
@@ -162,6 +162,30 @@ mod tests {
         );
         let without_chain = line(&rows[..5], goal);
         assert!(without_chain.ends_with("not measured"), "{without_chain}");
+        Ok(())
+    }
+
+    #[test]
+    fn each_carrier_is_judged_by_its_best_number_in_flight() -> anyhow::Result<()> {
+        let chain = |carrier, in_flight, calls_per_s| {
+            let row = row(carrier, MIB, LONGEST, 1)?;
+            Ok::<_, anyhow::Error>(Row {
+                in_flight,
+                calls_per_s,
+                ..row
+            })
+        };
+        let rows = [
+            chain(Carrier::Nowire, 8, 500.0)?,
+            chain(Carrier::Nowire, 32, 300.0)?,
+            chain(Carrier::Refs, 8, 3_000.0)?,
+            chain(Carrier::Refs, 32, 4_000.0)?,
+        ];
+        let reached = line(&rows, "1 MiB, chain of 7");
+        assert!(
+            reached.contains("8.00 x") && reached.ends_with(" no"),
+            "{reached}"
+        );
         Ok(())
     }
 

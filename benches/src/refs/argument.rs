@@ -1,10 +1,15 @@
 //! The data of a call: how a client makes it, how a service reads and changes it.
 
+use std::cell::RefCell;
+
 use anyhow::{Result, bail};
 use nowire_bench_harness::cell::Carrier;
 use nowire_bench_harness::mark::sum;
 use nowire_grpc::Blob;
 use nowire_memory::refs::{Buffer, PAGE_BYTES, Pool, PoolOptions, Reuse};
+
+/// Read at a time; a multiple of what [`sum`] adds up at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// What stands for the bytes in a message.
 const TOKEN_BYTES: usize = 24;
@@ -67,9 +72,24 @@ pub(crate) fn carried_bytes(data: &Blob) -> usize {
     }
 }
 
-/// Reads every byte.
+/// Reads every byte: where they lie by value, and by reference piece by piece, so
+/// that each is read while it is in the cache. A sum needs them not all at once.
 pub(crate) fn read(data: &Blob) -> Result<u64> {
-    Ok(sum(&data.open()?))
+    let Some(reference) = data.reference() else {
+        return Ok(sum(&data.open()?));
+    };
+    thread_local! {
+        static PIECE: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE_BYTES]);
+    }
+    PIECE.with_borrow_mut(|piece| {
+        let mut total = 0_u64;
+        for at in (0..reference.len()).step_by(PIECE_BYTES) {
+            let piece = &mut piece[..PIECE_BYTES.min(reference.len() - at)];
+            reference.read(at, piece)?;
+            total = total.wrapping_add(sum(piece));
+        }
+        Ok(total)
+    })
 }
 
 /// Fills so much of the pages, then reads every byte.

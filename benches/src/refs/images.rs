@@ -66,7 +66,8 @@ fn plan(args: &RefsArgs, pace: Pace) -> Option<Plan> {
         modes: Mode::value_variants().to_vec(),
         sizes,
         in_flight: in_flight.to_vec(),
-        rounds: pace.rounds,
+        // Decoding and encoding large images takes long.
+        rounds: pace.rounds.min(3),
         round: Duration::from_millis(pace.round_ms),
         seed: 1,
         placement: match args.place {

@@ -10,6 +10,8 @@ pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
 /// Calls at a time where throughput is what counts.
 pub(crate) const MANY: usize = 8;
+/// Calls at a time through the longest chain, to see what it can do at most.
+const MOST: usize = 32;
 /// The object of the write sweep, as in the paper.
 pub(crate) const SWEPT_BYTES: usize = 32 * KIB;
 pub(crate) const PERCENTS: [u32; 4] = [0, 25, 50, 100];
@@ -86,7 +88,10 @@ fn nested(args: &RefsArgs) -> Vec<Group> {
     let mut groups = Vec::new();
     for &bytes in sizes {
         for &services in lengths {
-            for in_flight in [1, MANY] {
+            for in_flight in [1, MANY, MOST] {
+                if in_flight == MOST && services < LONGEST {
+                    continue;
+                }
                 let carriers = match (bytes, in_flight) {
                     (0, 1) => vec![Carrier::Floor, Carrier::Unix, Carrier::Nowire],
                     (0, _) => vec![Carrier::Unix, Carrier::Nowire],
