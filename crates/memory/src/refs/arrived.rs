@@ -23,16 +23,18 @@ impl Ref {
     /// descriptors are closed then.
     pub fn arrived(
         extents: &[Extent],
-        descriptors: Vec<Option<OwnedFd>>,
+        descriptors: impl IntoIterator<Item = Option<OwnedFd>, IntoIter: ExactSizeIterator>,
         source: &Arc<Source>,
     ) -> Result<Self, RefError> {
+        let mut descriptors = descriptors.into_iter();
         if let ([extent], 1) = (extents, descriptors.len()) {
-            return Self::of_one(extent, descriptors, source);
+            return Self::of_one(extent, descriptors.next().flatten(), source);
         }
         let segments = check(extents, descriptors.len()).map_err(|flaw| RefError::Extent {
             peer: source.label(),
             flaw,
         })?;
+        let descriptors: Vec<_> = descriptors.collect();
         source.hold(descriptors.iter().flatten().count())?;
         let segments: Vec<Segment> = segments
             .iter()
@@ -58,7 +60,7 @@ impl Ref {
     /// for lists.
     fn of_one(
         extent: &Extent,
-        mut descriptors: Vec<Option<OwnedFd>>,
+        file: Option<OwnedFd>,
         source: &Arc<Source>,
     ) -> Result<Self, RefError> {
         let flaw = |flaw| RefError::Extent {
@@ -73,7 +75,6 @@ impl Ref {
         }
         inside(extent).map_err(flaw)?;
         let size_bytes = size_of(extent).map_err(flaw)?;
-        let file = descriptors.pop().flatten();
         source.hold(usize::from(file.is_some()))?;
         let len = extent.bytes as usize;
         let foreign = Foreign::new(file, size_bytes, extent.whole.then_some(len), source);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::BorrowedFd;
 use rustix::io::{self, Errno};
+use smallvec::SmallVec;
 
 use super::stock::{Ending, Stock};
 use super::{Audience, Reuse};
@@ -38,7 +39,7 @@ struct Handed {
 
 /// Connections on which a segment is known to have been received, or sent.
 #[derive(Debug, Default)]
-pub(super) struct Connections(Vec<u64>);
+pub(super) struct Connections(SmallVec<[u64; 2]>);
 
 impl Connections {
     pub(super) fn has(&self, connection: u64) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nowire_memory::refs::{self, MAX_EXTENTS, Ref, RefError, Source};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Extent, StreamId};
+use smallvec::SmallVec;
 
 use crate::descriptors::Handed;
 
@@ -32,9 +33,9 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Arriving {
     stream: Option<(StreamId, u64)>,
-    extents: Vec<refs::Extent>,
+    extents: SmallVec<[refs::Extent; 1]>,
     /// None for one that was lost.
-    descriptors: Vec<Option<OwnedFd>>,
+    descriptors: SmallVec<[Option<OwnedFd>; 1]>,
 }
 
 impl Arriving {

@@ -49,6 +49,31 @@ impl Blob {
     }
 }
 
+/// The token, or zeros where there is something else.
+#[derive(Default)]
+struct TokenField([u8; TOKEN_BYTES]);
+
+impl TokenField {
+    fn merge(
+        &mut self,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), prost::DecodeError> {
+        let first = buf.chunk().first().copied();
+        if wire_type == WireType::LengthDelimited
+            && first == Some(TOKEN_BYTES as u8)
+            && buf.remaining() > TOKEN_BYTES
+        {
+            buf.advance(1);
+            buf.copy_to_slice(&mut self.0);
+            return Ok(());
+        }
+        let mut other = Bytes::new();
+        encoding::bytes::merge(wire_type, &mut other, buf, ctx)
+    }
+}
+
 impl Message for Blob {
     fn encode_raw(&self, buf: &mut impl BufMut) {
         let token = match self.way() {
@@ -88,9 +113,9 @@ impl Message for Blob {
                 *self = bytes.into();
             }
             TOKEN => {
-                let mut token = Bytes::new();
-                encoding::bytes::merge(wire_type, &mut token, buf, ctx)?;
-                *self = match arrived::take(&token) {
+                let mut token = TokenField::default();
+                token.merge(wire_type, buf, ctx)?;
+                *self = match arrived::take(&token.0) {
                     Ok(reference) => reference.into(),
                     Err(error) => Self::failed(error),
                 };
