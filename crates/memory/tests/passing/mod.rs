@@ -126,7 +126,7 @@ impl Way {
     }
 
     pub(crate) fn open(&self, parcel: Parcel) -> Result<Ref, RefError> {
-        let descriptors = parcel.descriptors.into_iter().map(Some).collect();
+        let descriptors: Vec<_> = parcel.descriptors.into_iter().map(Some).collect();
         Ref::arrived(&parcel.extents, descriptors, &self.source)
     }
 
