@@ -198,7 +198,7 @@ fn a_slice_of_what_arrived_goes_back_without_a_copy_and_elsewhere_with_one() {
     );
     let parcel = way.parcel(&pool.copy_of(&data).expect("memory"));
     let returned_inode = inode(&parcel.descriptors[0]);
-    let descriptors = parcel.descriptors.into_iter().map(Some).collect();
+    let descriptors = parcel.descriptors.into_iter().map(Some).collect::<Vec<_>>();
     let from_there = Ref::arrived(&parcel.extents, descriptors, &source).expect("a ref");
     let returned = back.parcel(&from_there.slice(5000..6000).expect("inside"));
     assert_eq!(inode(&returned.descriptors[0]), returned_inode);
@@ -310,7 +310,7 @@ fn an_edit_of_what_arrived_names_the_old_pages_where_they_are() {
         8,
         "the owner",
     );
-    let descriptors = parcel.descriptors.into_iter().map(Some).collect();
+    let descriptors = parcel.descriptors.into_iter().map(Some).collect::<Vec<_>>();
     let arrived = Ref::arrived(&parcel.extents, descriptors, &source).expect("a ref");
 
     let mut edit = arrived.edit(&editor).expect("an edit");
@@ -450,7 +450,7 @@ fn descriptors_held_of_one_peer_are_limited() {
     let source = Source::new(1000, own_uid(), Keeping::Copy, 3, "greedy");
     let arrive = || {
         let parcel = way.parcel(&pool.copy_of(&[7; 10]).expect("memory"));
-        let descriptors = parcel.descriptors.into_iter().map(Some).collect();
+        let descriptors = parcel.descriptors.into_iter().map(Some).collect::<Vec<_>>();
         Ref::arrived(&parcel.extents, descriptors, &source)
     };
     let mut held: Vec<Ref> = (0..3).map(|_| arrive().expect("room")).collect();
@@ -509,7 +509,7 @@ fn extent(descriptor: usize, offset_bytes: u64, bytes: u64) -> Extent {
 fn arrive(extents: &[Extent], descriptors: usize) -> Result<Ref, RefError> {
     let source = Source::new(u64::MAX, own_uid(), Keeping::Trust, 1000, "a liar");
     let any = || Some(OwnedFd::from(File::open("/dev/null").expect("/dev/null")));
-    let descriptors = (0..descriptors).map(|_| any()).collect();
+    let descriptors = (0..descriptors).map(|_| any()).collect::<Vec<_>>();
     Ref::arrived(extents, descriptors, &source)
 }
 
