@@ -196,6 +196,30 @@ fn a_stream_does_not_hold_up_the_polling_thread() {
 }
 
 #[test]
+fn references_and_blobs_belong_to_who_gets_them() {
+    let mut service =
+        accepted("trait S { fn a(&self, one: Ref, two: nowire::Blob, three: Ref<u8>) -> Ref; }");
+    let method: Method = service.methods.remove(0);
+    let kinds: Vec<ParamKind> = method.params.into_iter().map(|param| param.kind).collect();
+    assert!(matches!(
+        kinds.as_slice(),
+        [
+            ParamKind::Carried(_),
+            ParamKind::Carried(_),
+            ParamKind::Value(_)
+        ]
+    ));
+    are_refused(&[
+        ("trait S { fn a(&self, x: &Ref); }", "write `Ref`"),
+        ("trait S { fn a(&self, x: &nowire::Blob); }", "write `Blob`"),
+        (
+            "trait S { fn a(&self, x: &mut Ref); }",
+            "return what changed",
+        ),
+    ]);
+}
+
+#[test]
 fn a_task_awaits_its_streams_and_takes_its_scope_along() {
     accepted(
         "trait S {
