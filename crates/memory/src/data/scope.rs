@@ -490,7 +490,9 @@ impl Scope {
     ) -> Result<(), ScopeError> {
         self.own(at)?;
         self.own(&value)?;
+        self.own_alone()?;
         let unsettled = self.unsettle();
+        // A share that was taken in between.
         self.own_alone()?;
         // SAFETY: rule 3: the place is that of the one pointer to it, which is
         // borrowed mutably, and nobody else reads this memory.
