@@ -93,10 +93,12 @@ fn bytes_that_look_like_pointers_into_the_header_are_refused() -> Result<(), Sco
     let start = (heap.base() as usize + run.page() as usize * PAGE_BYTES) as u64;
     // What a client may build of what somebody else told it.
     let words = scope.slice(&[start, 8_u64, 8, 0])?;
+    scope.build(0_u8)?;
     let refused = lent(&run, words.as_ptr().addr(), run.used_bytes()).expect_err("its header");
     assert!(refused.is_misbehaviour(), "{refused}");
     let text = scope.str("a text!!")?.as_ptr().addr() as u64;
     let words = scope.slice(&[text, 8_u64, 8, 0])?;
+    scope.build(0_u8)?;
     let taken = lent(&run, words.as_ptr().addr(), run.used_bytes()).expect("text, by chance");
     assert_eq!(&*taken.get().0, "a text!!");
     Ok(())

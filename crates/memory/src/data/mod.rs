@@ -101,7 +101,7 @@ pub use pointer::{Lent, Ptr, Slice, Str};
 pub use scope::{
     Bounds, Scope, ScopeError, first_address, inline, points_into, root_words, write_root,
 };
-pub(crate) use scope::{Extent, HEADER_BYTES};
+pub(crate) use scope::{HEADER_BYTES, SETTLED_OFFSET, USED_OFFSET};
 
 use std::mem::{self, MaybeUninit};
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
 use std::sync::{Arc, OnceLock};
 
 use super::check::copy;
@@ -111,34 +111,19 @@ pub struct Scope {
     guests: OnceLock<[Arc<dyn Any + Send + Sync>; 2]>,
 }
 
-/// What a scope in a heap has in front of its data: a word with [`Extent`], for the
-/// heap's owner alone, and one that is not zero once the run is sealed.
+/// What a scope in a heap has in front of its data, for the heap's owner alone: how
+/// many bytes are used, and how many of them nobody will write again unless the
+/// scope is reset or a value set in it, in 32 bits each; and a word that is not zero
+/// once the run is sealed. (A text or slice may count as written only when a value
+/// is built behind it.)
 pub(crate) const HEADER_BYTES: usize = 16;
 
-/// How far a scope has come, in bytes from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Extent {
-    /// All in which something was built.
-    pub(crate) used_bytes: u32,
-    /// Those that nobody will write again before the scope is reset, if nothing is
-    /// set.
-    pub(crate) settled_bytes: u32,
-}
+/// Where in the header the numbers are.
+pub(crate) const USED_OFFSET: usize = 0;
+pub(crate) const SETTLED_OFFSET: usize = 4;
 
-impl Extent {
-    #[inline]
-    pub(crate) fn to_word(self) -> u64 {
-        u64::from(self.settled_bytes) << 32 | u64::from(self.used_bytes)
-    }
-
-    #[inline]
-    pub(crate) fn from_word(word: u64) -> Self {
-        Self {
-            used_bytes: word as u32,
-            settled_bytes: (word >> 32) as u32,
-        }
-    }
-}
+/// The most bytes that a scope with a header takes.
+const MOST_BYTES: usize = u32::MAX as usize / GRAIN_BYTES * GRAIN_BYTES;
 
 /// A piece that code of the user's fills.
 struct Open<'s> {
@@ -149,7 +134,7 @@ struct Open<'s> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.scope.open_from.set(self.before);
-        self.scope.publish();
+        self.scope.publish_settled();
     }
 }
 
@@ -158,8 +143,8 @@ impl Drop for Open<'_> {
 unsafe impl Send for Scope {}
 
 impl Scope {
-    /// A scope over memory that belongs to somebody. Its first word is its
-    /// [`Extent`].
+    /// A scope over memory that belongs to somebody. Its header is as
+    /// [`HEADER_BYTES`] says.
     ///
     /// # Safety
     /// `base` is page-aligned; `capacity_bytes` bytes from there on are
@@ -173,7 +158,7 @@ impl Scope {
         debug_assert!(base.as_ptr().addr().is_multiple_of(PAGE_BYTES));
         let scope = Self {
             base,
-            capacity_bytes,
+            capacity_bytes: capacity_bytes.min(MOST_BYTES),
             used_bytes: Cell::new(HEADER_BYTES),
             open_from: Cell::new(usize::MAX),
             header_bytes: HEADER_BYTES,
@@ -181,29 +166,33 @@ impl Scope {
             keep,
             guests: OnceLock::new(),
         };
-        scope.publish();
+        scope.publish_used();
+        scope.publish_settled();
         scope
     }
 
-    /// Says how far the scope has come, once what was given out last is written.
+    /// Says how far the scope has come; what was given out last is not written yet.
     #[inline]
-    fn publish(&self) {
+    fn publish_used(&self) {
         if self.header_bytes > 0 {
-            let used = self.used_bytes.get();
-            let in_u32 = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-            self.publish_extent(Extent {
-                used_bytes: in_u32(used),
-                settled_bytes: in_u32(used.min(self.open_from.get())),
-            });
+            // The capacity of a scope with a header fits.
+            let used = self.used_bytes.get() as u32;
+            self.header_number(USED_OFFSET)
+                .store(used, Ordering::Relaxed);
         }
     }
 
+    /// Says that all that was given out is written, but for what code of the user's
+    /// still fills.
     #[inline]
-    fn publish_extent(&self, extent: Extent) {
-        // SYNC: pairs with the load in `Run::settled_bytes`: what is settled was
-        // written before.
-        self.header_word(0)
-            .store(extent.to_word(), Ordering::Release);
+    fn publish_settled(&self) {
+        if self.header_bytes > 0 {
+            let settled = self.used_bytes.get().min(self.open_from.get());
+            // SYNC: pairs with the load in `Run::settled_bytes`: what is settled was
+            // written before.
+            self.header_number(SETTLED_OFFSET)
+                .store(settled as u32, Ordering::Release);
+        }
     }
 
     /// Notes that what is given out next is written by code of the user's, which
@@ -246,20 +235,27 @@ impl Scope {
         // Sealing sets the word before it takes the memory away, which the kernel
         // does once every processor is past its stores there.
         compiler_fence(Ordering::SeqCst);
-        match self.header_word(1).load(Ordering::Relaxed) {
+        match self.sealed_word().load(Ordering::Relaxed) {
             0 => Ok(()),
             _ => Err(ScopeError::Sealed),
         }
     }
 
-    /// A word of the header, which there must be. The run reads the first and
-    /// writes the second.
+    /// The word of the header that the run writes; there must be one.
     #[inline]
-    fn header_word(&self, index: usize) -> &AtomicU64 {
-        let word = self.base.cast::<u64>().as_ptr().wrapping_add(index);
+    fn sealed_word(&self) -> &AtomicU64 {
+        let word = self.base.cast::<u64>().as_ptr().wrapping_add(1);
         // SAFETY: rule 1: the header is given out to nobody, and aligned; it is
         // only accessed as atomics.
         unsafe { AtomicU64::from_ptr(word) }
+    }
+
+    /// A number in the header, which there must be; the run reads it.
+    #[inline]
+    fn header_number(&self, offset: usize) -> &AtomicU32 {
+        let number = self.base.as_ptr().wrapping_add(offset).cast();
+        // SAFETY: as above.
+        unsafe { AtomicU32::from_ptr(number) }
     }
 
     /// A scope in ordinary memory of this process, of at least `capacity_bytes`:
@@ -295,7 +291,8 @@ impl Scope {
         let place = self.room_for::<T>(1)?;
         // SAFETY: rule 1: the place was just given out.
         unsafe { put(value, place.as_ptr()) };
-        self.publish();
+        // What is passed begins with a value that was built, or copied.
+        self.publish_settled();
         self.still_open()?;
         // SAFETY: rule 2.
         Ok(unsafe { Ptr::new(place) })
@@ -311,8 +308,9 @@ impl Scope {
         let place = copy(value, self).inspect_err(|_| {
             // Nobody has a pointer to what was copied so far.
             self.used_bytes.set(before);
+            self.publish_used();
         })?;
-        self.publish();
+        self.publish_settled();
         self.still_open()?;
         // SAFETY: rule 2: it is a value like that which was copied, and points to
         // copies.
@@ -385,7 +383,6 @@ impl Scope {
                 unsafe { put(*item, place.as_ptr()) };
             }
         }
-        self.publish();
         self.still_open()?;
         // SAFETY: rule 2.
         Ok(unsafe { Slice::new(place, items.len()) })
@@ -473,7 +470,8 @@ impl Scope {
     pub fn reset(&mut self) -> Result<(), ScopeError> {
         self.own_alone()?;
         self.used_bytes.set(self.header_bytes);
-        self.publish();
+        self.publish_used();
+        self.publish_settled();
         Ok(())
     }
 
@@ -505,7 +503,7 @@ impl Scope {
     /// before this is dropped.
     fn unsettle(&self) -> Open<'_> {
         let before = self.open_from.replace(0);
-        self.publish();
+        self.publish_settled();
         // SYNC: pairs with the fence in `Run::settled_bytes`: who took a share that
         // is not counted here finds nothing settled.
         fence(Ordering::SeqCst);
@@ -631,6 +629,7 @@ impl Scope {
             unsafe { last.cast::<u64>().write(0) };
         }
         self.used_bytes.set(end);
+        self.publish_used();
         // SAFETY: the start lies within the capacity.
         Ok(unsafe { self.base.add(start) }.cast())
     }

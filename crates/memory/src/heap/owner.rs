@@ -23,7 +23,7 @@ use super::runs::Runs;
 use super::{
     MAX_SEGMENTS, MAX_UNSEALED, PAGE_BYTES, RUN_HEADER_BYTES, address, bytes_of, system_pages,
 };
-use crate::data::{Extent, Scope};
+use crate::data::{SETTLED_OFFSET, Scope, USED_OFFSET};
 use crate::segment::{self, SEALABLE, SEALS, SegmentError};
 use crate::sys::window::{Access, Part, Window};
 
@@ -593,7 +593,7 @@ impl Run {
                 return frozen;
             }
         }
-        self.extent().used_bytes
+        self.header_number(USED_OFFSET, Ordering::Relaxed)
     }
 
     /// How many bytes from its start are as they will stay for as long as this
@@ -604,18 +604,24 @@ impl Run {
         // SYNC: pairs with the fence in `Scope::unsettle`: a scope that sets a value
         // has counted this share, or is seen here to do so.
         fence(Ordering::SeqCst);
-        self.extent().settled_bytes.min(self.used_bytes())
+        // SYNC: pairs with the store in `Scope::publish_settled`.
+        let settled = self.header_number(SETTLED_OFFSET, Ordering::Acquire);
+        settled.min(self.used_bytes())
     }
 
+    /// A number in the header; 0 before there is a scope.
     #[inline]
-    fn extent(&self) -> Extent {
-        let word = if self.scoped.load(Ordering::Acquire) {
-            // SYNC: pairs with the store in `Scope::publish_extent`.
-            self.header_word(0).load(Ordering::Acquire)
-        } else {
-            0
-        };
-        Extent::from_word(word)
+    fn header_number(&self, offset: usize, ordering: Ordering) -> u32 {
+        if !self.scoped.load(Ordering::Acquire) {
+            return 0;
+        }
+        let number = self.base().as_ptr().wrapping_add(offset).cast();
+        #[expect(unsafe_code, reason = "the header is reached as what it is")]
+        // SAFETY: rules 1 and 2; a run begins at a page, so the numbers are aligned.
+        let number = unsafe { AtomicU32::from_ptr(number) };
+        // Whatever a run left there that was at these pages before.
+        let limit = u32::try_from(bytes_of(self.pages)).unwrap_or(u32::MAX);
+        number.load(ordering).min(limit)
     }
 
     /// The first byte of its pages.
@@ -657,7 +663,7 @@ impl Run {
         assert!(!before, "a scope was made of this run before");
         let base = self.base();
         let capacity_bytes = bytes_of(self.pages);
-        self.header_word(1).store(0, Ordering::Relaxed);
+        self.sealed_word().store(0, Ordering::Relaxed);
         #[expect(unsafe_code, reason = "the scope is told what memory is its own")]
         // SAFETY: rule 1, as the scope keeps the run; and rule 2, by the check above.
         unsafe {
@@ -686,7 +692,7 @@ impl Run {
         };
         let bytes = bytes_of(self.pages);
         if one_shot.frozen_bytes.load(Ordering::Acquire) == 0 {
-            self.header_word(1).store(1, Ordering::Relaxed);
+            self.sealed_word().store(1, Ordering::Relaxed);
             let used_bytes = self.used_bytes().max(RUN_HEADER_BYTES as u32);
             #[expect(unsafe_code, reason = "the part is told what is mapped there")]
             // SAFETY: rule 3.
@@ -702,14 +708,12 @@ impl Run {
         Ok(())
     }
 
-    /// A word of the header, which the scope and the run share: the bytes used,
-    /// and whether the run is sealed.
-    fn header_word(&self, index: usize) -> &AtomicU64 {
+    /// The word of the header that says whether the run is sealed.
+    fn sealed_word(&self) -> &AtomicU64 {
         const { assert!(2 * size_of::<u64>() == RUN_HEADER_BYTES) };
-        let word = self.base().cast::<u64>();
-        let word = word.as_ptr().wrapping_add(index);
+        let word = self.base().cast::<u64>().as_ptr().wrapping_add(1);
         #[expect(unsafe_code, reason = "the header is reached as what it is")]
-        // SAFETY: rules 1 and 2; a run begins at a page, so the words are aligned.
+        // SAFETY: rules 1 and 2; a run begins at a page, so the word is aligned.
         unsafe {
             AtomicU64::from_ptr(word)
         }
