@@ -34,6 +34,14 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// What the values of ticks are powers of, on a logarithmic axis.
+    fn base(self) -> f64 {
+        match self {
+            Self::Bytes => 16.0,
+            Self::Number | Self::Time | Self::Percent => 10.0,
+        }
+    }
+
     pub(crate) fn text(self, value: f64) -> String {
         let steps: &[(f64, &str)] = match self {
             Self::Number => &[(1e6, " M"), (1e3, " k"), (1.0, "")],
@@ -81,14 +89,15 @@ impl Span {
         Self { scale, low, high }
     }
 
-    /// From zero, or from a whole power of ten to another.
-    pub(crate) fn whole(scale: Scale, values: &[f64]) -> Self {
+    /// From zero, or from a whole power to another.
+    pub(crate) fn whole(scale: Scale, unit: Unit, values: &[f64]) -> Self {
         let (low, high) = ends(scale, values);
+        let base = unit.base();
         let (low, high) = match scale {
             Scale::Linear => (0.0, high.max(f64::MIN_POSITIVE) * 1.08),
             Scale::Logarithmic => {
-                let low = 10_f64.powf(low.log10().floor());
-                (low, 10_f64.powf(high.log10().ceil()).max(low * 10.0))
+                let low = base.powf(low.log(base).floor());
+                (low, base.powf(high.log(base).ceil()).max(low * base))
             }
         };
         Self { scale, low, high }
@@ -107,7 +116,7 @@ impl Span {
     }
 
     /// Round values to write beside it.
-    pub(crate) fn ticks(&self) -> Vec<f64> {
+    pub(crate) fn ticks(&self, unit: Unit) -> Vec<f64> {
         match self.scale {
             Scale::Linear => {
                 let wanted = (self.high - self.low) / 5.0;
@@ -122,15 +131,16 @@ impl Span {
                 (first..=last).map(|n| n as f64 * step).collect()
             }
             Scale::Logarithmic => {
-                let decades = (self.high / self.low).log10().round() as i32;
-                let between: &[f64] = if decades <= 2 {
+                let base = unit.base();
+                let powers = (self.high / self.low).log(base).round() as i32;
+                let between: &[f64] = if powers <= 2 && base == 10.0 {
                     &[1.0, 2.0, 5.0]
                 } else {
                     &[1.0]
                 };
-                let first = self.low.log10().round() as i32;
-                (first..=first + decades)
-                    .flat_map(|power| between.iter().map(move |n| n * 10_f64.powi(power)))
+                let first = self.low.log(base).round() as i32;
+                (first..=first + powers)
+                    .flat_map(|power| between.iter().map(move |n| n * base.powi(power)))
                     .filter(|&value| value <= self.high * 1.001)
                     .collect()
             }
@@ -166,9 +176,13 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_on_the_axis() {
-        let span = Span::whole(Scale::Linear, &[3.0, 47.0]);
-        assert_eq!(span.ticks(), [0.0, 20.0, 40.0]);
-        let span = Span::whole(Scale::Logarithmic, &[15.0, 3e5]);
-        assert_eq!(span.ticks(), [1e1, 1e2, 1e3, 1e4, 1e5, 1e6]);
+        let span = Span::whole(Scale::Linear, Unit::Number, &[3.0, 47.0]);
+        assert_eq!(span.ticks(Unit::Number), [0.0, 20.0, 40.0]);
+        let span = Span::whole(Scale::Logarithmic, Unit::Time, &[15.0, 3e5]);
+        assert_eq!(span.ticks(Unit::Time), [1e1, 1e2, 1e3, 1e4, 1e5, 1e6]);
+        let span = Span::whole(Scale::Logarithmic, Unit::Bytes, &[48.0, 131_072.0]);
+        let written = span.ticks(Unit::Bytes).into_iter();
+        let written: Vec<String> = written.map(|value| Unit::Bytes.text(value)).collect();
+        assert_eq!(written, ["16 B", "256 B", "4 KiB", "64 KiB", "1 MiB"]);
     }
 }

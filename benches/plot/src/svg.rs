@@ -66,10 +66,10 @@ fn draw_panel(out: &mut String, panel: &Panel, names: &[&str]) {
     xs.dedup();
     let ys: Vec<f64> = points().map(|point| point.1).collect();
     let across = Span::around(panel.x.scale, &xs);
-    let up = Span::whole(panel.y.scale, &ys);
+    let up = Span::whole(panel.y.scale, panel.y.unit, &ys);
     let to_x = |value| Some(left + across.place(value)? * (right - left));
     let to_y = |value| Some(bottom - up.place(value)? * (bottom - top));
-    for value in up.ticks() {
+    for value in up.ticks(panel.y.unit) {
         let Some(y) = to_y(value) else { continue };
         put!(
             out,

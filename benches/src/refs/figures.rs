@@ -193,11 +193,12 @@ fn images(rows: &[Row], what: &str, y: Axis, figure: fn(&Row) -> f64) -> Figure 
         }
     }
     let panel = |part: &&str| Panel {
-        title: (*part).into(),
+        title: format!("{part}, {MANY} in flight"),
         x: axis("bytes of an image", Scale::Logarithmic, Unit::Bytes),
         y: y.clone(),
         series: lines(rows, |row| {
-            (row.case == Case::Image && row.passing.part.as_deref() == Some(part))
+            let of_part = row.passing.part.as_deref() == Some(part);
+            (row.case == Case::Image && of_part && row.in_flight == MANY)
                 .then(|| (row.bytes as f64, figure(row)))
         }),
     };

@@ -27,21 +27,17 @@ const PACKAGES: [&str; 2] = ["ray==2.*", "numpy"];
 ///
 /// When Ray cannot be installed or does not run here, and why.
 pub(crate) fn sweep(args: &RefsArgs, dir: &Path, pace: Pace) -> Result<Vec<Row>> {
-    let python = install()?;
-    let ray = Ray::start(&python, &dir.join("ray"))?;
-    let rows = measure(args, ray, pace);
-    if let Ok(rows) = &rows {
-        anyhow::ensure!(!rows.is_empty(), "nothing of Ray was asked for");
+    if !args.measures(Case::Change) || !args.takes(SWEPT_BYTES) || !args.wants(Carrier::Ray) {
+        return Ok(Vec::new());
     }
-    rows
+    let python = install()?;
+    measure(Ray::start(&python, &dir.join("ray"))?, pace)
 }
 
-fn measure(args: &RefsArgs, mut ray: Ray, pace: Pace) -> Result<Vec<Row>> {
+fn measure(mut ray: Ray, pace: Pace) -> Result<Vec<Row>> {
     let mut cells = Vec::new();
-    if args.measures(Case::Change) && args.takes(SWEPT_BYTES) && args.wants(Carrier::Ray) {
-        for percent in PERCENTS {
-            cells.push((percent, Pool::new()?));
-        }
+    for percent in PERCENTS {
+        cells.push((percent, Pool::new()?));
     }
     for _ in 0..pace.rounds {
         for (percent, pool) in &mut cells {

@@ -48,7 +48,8 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     bench.progress.finish_and_clear();
     // Sleeping processes take no time, but what follows is measured alone.
     drop(bench);
-    rows.extend(images::process(args, pace)?);
+    // What is measured by then shall not be lost by a service that fails.
+    let images = images::process(args, pace).map(|images| rows.extend(images));
     if args.ray {
         match ray::sweep(args, dir.path(), pace) {
             Ok(measured) => rows.extend(measured),
@@ -63,19 +64,21 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
         rows.extend(strangers::steps(args, bytes, pace)?);
     }
     if rows.is_empty() {
+        images?;
         bail!("nothing was measured");
     }
+    let report = reported(&rows);
+    show(&report)?;
     if let Some(path) = &args.json {
         row::write_json(&rows, path)?;
     }
     if let Some(dir) = &args.plot {
         figures::draw(&rows, dir)?;
     }
-    let report = reported(&rows);
     if let Some(path) = &args.insert {
         page::insert(path, &format!("{head}{report}"))?;
     }
-    show(&report)
+    images.context("the image service")
 }
 
 fn reported(rows: &[Row]) -> String {
