@@ -13,7 +13,9 @@ const DATA: u32 = 1;
 /// Field: the token of a reference, between two sides of a connection.
 const TOKEN: u32 = 2;
 
-/// Tag, length and token.
+/// The key of that field, which has a length.
+const TOKEN_KEY: u8 = (TOKEN << 3 | WireType::LengthDelimited as u32) as u8;
+/// Key, length and token.
 const TOKEN_FIELD_BYTES: usize = 2 + TOKEN_BYTES;
 
 /// How a blob goes into the message that is being encoded on this thread.
@@ -94,9 +96,11 @@ impl Message for Blob {
             // No connection has this key: whoever opens it is told.
             Way::Broken => [0; TOKEN_BYTES],
         };
-        encoding::encode_key(TOKEN, WireType::LengthDelimited, buf);
-        encoding::encode_varint(TOKEN_BYTES as u64, buf);
-        buf.put_slice(&token);
+        let mut field = [0; TOKEN_FIELD_BYTES];
+        field[0] = TOKEN_KEY;
+        field[1] = TOKEN_BYTES as u8;
+        field[2..].copy_from_slice(&token);
+        buf.put_slice(&field);
     }
 
     fn merge_field(
