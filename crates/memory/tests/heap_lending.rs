@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nowire_memory::data::{CheckBuffers, Ptr, ScopeError, Slice, Str, inline};
 use nowire_memory::heap::{Heap, PAGE_BYTES, RUN_HEADER_BYTES, Run, TakeError, Taken};
+use proptest::prelude::*;
 
 type Named<'s> = (Str<'s>, Slice<'s, u64>);
 
@@ -186,4 +187,45 @@ fn a_root_in_the_message_may_hold_more_than_a_pointer() -> Result<(), ScopeError
     };
     assert_eq!((*number, &*there.0), (9, "name"));
     Ok(())
+}
+
+type Numbers<'s> = (Slice<'s, u64>, Slice<'s, u64>);
+
+proptest! {
+    #[test]
+    fn whatever_lies_there_and_wherever_it_is_said_to_be_what_is_read_was_given(
+        slices in prop::collection::vec((0_u64..70, 0_u64..6), 32),
+        at in 0_usize..34,
+        given_words in 32_u32..70,
+    ) {
+        let heap = heap("anything");
+        let run = heap.allocate(1).expect("room");
+        let scope = Arc::clone(&run).scope();
+        let start = heap.base() as usize + run.page() as usize * PAGE_BYTES;
+        // What looks like slices, that lead to each other or out of what was given.
+        let words = slices.iter().flat_map(|(word, len)| [start as u64 + word * 8, *len]);
+        let words: Vec<u64> = words.collect();
+        scope.slice(&words).expect("room");
+        scope.build(0_u8).expect("room");
+        let given_bytes = RUN_HEADER_BYTES as u32 + given_words * 8;
+        let root = [(start + RUN_HEADER_BYTES + at * 16) as u64, 0, 0, 0];
+        let mut buffers = CheckBuffers::default();
+        let taken = run.take_back::<Ptr<'static, Numbers<'static>>>(&root, given_bytes, &mut buffers);
+        let Ok(taken) = taken else {
+            return Ok(());
+        };
+        let (first, second) = &**taken.get();
+        let root = Ptr::address(taken.get());
+        let mut pieces = Vec::new();
+        pieces.push(root..root + size_of::<Numbers<'_>>());
+        for numbers in [first, second].into_iter().filter(|numbers| !numbers.is_empty()) {
+            let range = numbers.as_ptr_range();
+            pieces.push(range.start.addr()..range.end.addr());
+        }
+        let given = start + RUN_HEADER_BYTES..start + given_bytes.min(run.used_bytes()) as usize;
+        pieces.sort_by_key(|piece| piece.start);
+        prop_assert!(pieces[0].start >= given.start);
+        prop_assert!(pieces.iter().all(|piece| piece.end <= given.end));
+        prop_assert!(pieces.is_sorted_by(|before, after| before.end <= after.start));
+    }
 }

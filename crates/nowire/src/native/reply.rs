@@ -12,7 +12,9 @@ use super::{client, context};
 use crate::crash::crash_point;
 
 /// A reply: checked, and read in place until dropped, then given back to the
-/// server. It keeps its connection's memory, so it can outlive the server.
+/// server. It keeps its connection's memory, so it can outlive the server. What the
+/// server [lends](super::Kept::lend) to the client that built it lies where it was
+/// built, and is not changed meanwhile.
 pub struct Reply<T: Shared> {
     taken: Taken<T>,
     metadata: Option<Box<Block>>,
