@@ -14,7 +14,7 @@ const BUFFER_BYTES: usize = 8 << 10;
 
 /// How many bytes of messages may be encoded before they are sent. Tokens are
 /// short: more would stand for more references than go at a time.
-const YIELD_BYTES: usize = 1 << 10;
+const YIELD_BYTES: usize = 512;
 
 /// tonic's codec for protobuf messages, which lets the blobs in them go by
 /// reference where the peer is in the same domain. Stubs use it if `build.rs` has

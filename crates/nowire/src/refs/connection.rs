@@ -68,7 +68,7 @@ pub(crate) struct References {
 }
 
 /// Most references that may be encoded for one stream at a time.
-const ROOM_OF_STREAM: usize = 64;
+const ROOM_OF_STREAM: usize = 16;
 
 /// The references of one stream: those that came go with it, and those sent no
 /// longer count.

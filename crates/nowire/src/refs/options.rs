@@ -3,6 +3,10 @@ use nowire_memory::refs::Pool;
 
 use crate::SealFrom;
 
+/// Most descriptors of references that are held by default, where the process may
+/// have many.
+const HELD_LIMIT: usize = 1024;
+
 /// What a side of a connection does with references.
 #[derive(Clone, Debug)]
 pub struct RefOptions {
@@ -17,8 +21,8 @@ pub struct RefOptions {
     /// which cannot be used again.
     pub seal: SealFrom,
     /// Most descriptors of the peer's references that this process keeps at a time;
-    /// 256 by default. What comes beyond is refused, and the call that brought it
-    /// is told.
+    /// a quarter of what the limit of open files allows by default, and 1024 at
+    /// most. What comes beyond is refused, and the call that brought it is told.
     pub held_limit: usize,
     /// Size in bytes from which a [`Blob`](super::Blob) goes by reference; shorter
     /// ones go by value. 16 KiB by default.
@@ -29,13 +33,22 @@ pub struct RefOptions {
     pub pool: Option<Pool>,
 }
 
+fn held_limit() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    files
+        .map_or(HELD_LIMIT, |files| {
+            usize::try_from(files / 4).unwrap_or(HELD_LIMIT)
+        })
+        .min(HELD_LIMIT)
+}
+
 impl Default for RefOptions {
     fn default() -> Self {
         Self {
             enabled: true,
             keeping: Keeping::Copy,
             seal: SealFrom::Never,
-            held_limit: 256,
+            held_limit: held_limit(),
             reference_from_bytes: 16 << 10,
             pool: None,
         }
