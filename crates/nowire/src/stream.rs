@@ -1,7 +1,7 @@
 //! One call on a connection, as its two halves.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use nowire_protocol::PeerMisbehaved;
@@ -119,6 +119,20 @@ impl Sender {
         sending: &mut Sending<'_>,
     ) -> Poll<Result<(), StreamError>> {
         assert!(!self.ended, "sending after the end");
+        // As in `poll_data`: who always finds room must let others run.
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let sent = self.poll_send_now(cx, sending);
+        if sent.is_ready() {
+            coop.made_progress();
+        }
+        sent
+    }
+
+    fn poll_send_now(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending<'_>,
+    ) -> Poll<Result<(), StreamError>> {
         let shared = self.connection.shared();
         let piece_bytes = shared.piece_bytes();
         loop {
@@ -360,6 +374,9 @@ impl Receiver {
     /// If the stream was reset or the connection is over; what came before that
     /// comes first.
     pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
+        // Who always finds data must let other tasks run, such as the driver of
+        // this connection, which may wait on the same thread.
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let mut credit = None;
         let mut credit_of_references = None;
         let data = self.connection.shared().poll_half(
@@ -391,6 +408,9 @@ impl Receiver {
                 stream: self.cell.id,
                 bytes,
             });
+        }
+        if data.is_ready() {
+            coop.made_progress();
         }
         data
     }
