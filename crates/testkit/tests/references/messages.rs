@@ -9,8 +9,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Request, Status};
 
 use crate::scene::{
-    Client, DEPOT, PATIENCE, Yard, assert_lets_go, assert_live, assert_nothing_held_here, client,
-    depot, reference, serve,
+    Client, DEPOT, PATIENCE, Yard, assert_lets_go, assert_live, assert_nothing_held_here,
+    assert_nothing_held_here_but, client, depot, reference, serve,
 };
 use crate::setup::Setup;
 
@@ -428,6 +428,8 @@ fn a_token_is_good_once_and_while_its_call_is_open() {
         let parcel = Parcel::of(9, reference(9, 50_000)).encode_to_vec();
         raw.ready().await.expect("connected");
         let back = raw.unary(Request::new(parcel), path, Raw).await;
+        // Its call ends for good a moment later.
+        assert_nothing_held_here_but(1);
         let late = failure(&back.expect("served").into_inner());
         assert!(late.contains("not valid any more"), "{late}");
     });

@@ -142,6 +142,11 @@ pub(crate) fn assert_nothing_held_here() {
     assert_held(std::process::id(), 0);
 }
 
+/// Waits until this process has as little as this of the references of others.
+pub(crate) fn assert_nothing_held_here_but(expected: usize) {
+    assert_held(std::process::id(), expected);
+}
+
 fn assert_held(pid: u32, expected: usize) {
     let deadline = Instant::now() + PATIENCE;
     while held(pid) != expected {

@@ -127,7 +127,7 @@ fn of_many_calls_at_once_with_a_reference_each_none_fails() {
 fn calls_that_hold_their_references_leave_room_for_others_and_let_go_when_given_up() {
     const CALLS: u64 = 400;
     let house = Yard::new();
-    let mut program = depot(&house, &format!("at={DEPOT}"));
+    let mut program = depot(&house, &format!("at={DEPOT} held=256"));
     let mut client = client(&house, DEPOT, "");
     house.runtime().block_on(async {
         let mut calls = JoinSet::new();
@@ -183,15 +183,19 @@ fn calls_whose_deadline_passes_leave_nothing_held() {
 #[test]
 fn streams_given_up_at_any_moment_leave_nothing_held() {
     let house = Yard::new();
-    let mut program = depot(&house, &format!("at={DEPOT}"));
+    // Of streams that were given up here, the other side may not know yet.
+    let mut program = depot(&house, &format!("at={DEPOT} held=4000"));
     let client = client(&house, DEPOT, "");
+    let made: Vec<Parcel> = (0..16).map(chunk).collect();
+    let endless = || {
+        let made = made.clone();
+        tokio_stream::iter((0..).map(move |number| made[number % 16].clone()))
+    };
     house.runtime().block_on(async {
-        for round in 0..12_u64 {
+        for round in 0..6_u64 {
             let mut up = client.clone();
-            let loading = tokio::spawn(async move {
-                let chunks = (0..).map(move |number| chunk(round * 1000 + number));
-                up.load(tokio_stream::iter(chunks)).await
-            });
+            let chunks = endless();
+            let loading = tokio::spawn(async move { up.load(chunks).await });
             let mut down = client.clone();
             let order = Order {
                 seed: round,
@@ -200,20 +204,18 @@ fn streams_given_up_at_any_moment_leave_nothing_held() {
                 ..Order::default()
             };
             let mut chunks = down.unload(order).await.expect("served").into_inner();
-            for _ in 0..3 * round {
+            for _ in 0..6 * round {
                 chunks.message().await.expect("served").expect("endless");
             }
-            let mut back = down
-                .exchange(tokio_stream::iter((0..).map(chunk)))
-                .await
-                .expect("served")
-                .into_inner();
+            let mut back = down.exchange(endless()).await.expect("served").into_inner();
             for _ in 0..round {
                 back.message().await.expect("served").expect("endless");
             }
             loading.abort();
         }
     });
+    // Their own descriptors would count.
+    drop(made);
     assert_lets_go(&program);
     assert_nothing_held_here();
     assert_live(0);
