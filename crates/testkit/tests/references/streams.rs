@@ -183,8 +183,7 @@ fn calls_whose_deadline_passes_leave_nothing_held() {
 #[test]
 fn streams_given_up_at_any_moment_leave_nothing_held() {
     let house = Yard::new();
-    // Of streams that were given up here, the other side may not know yet.
-    let mut program = depot(&house, &format!("at={DEPOT} held=4000"));
+    let mut program = depot(&house, &format!("at={DEPOT} held=256"));
     let client = client(&house, DEPOT, "");
     let made: Vec<Parcel> = (0..16).map(chunk).collect();
     let endless = || {
@@ -221,6 +220,38 @@ fn streams_given_up_at_any_moment_leave_nothing_held() {
     assert_live(0);
     wait_until("its pool is free again", || program.ask("segments") == "0");
     assert_eq!(program.ask("misbehaved"), "0");
+    house.assert_no_panic();
+}
+
+#[test]
+fn echoes_that_nobody_hurries_to_read_stay_within_what_their_server_takes() {
+    const CHUNKS: usize = 400;
+    let house = Yard::new();
+    let program = depot(&house, &format!("at={DEPOT} held=256"));
+    let client = client(&house, DEPOT, "held=256");
+    let made = chunk(1);
+    house.runtime().block_on(async {
+        let mut echoes = Vec::new();
+        for _ in 0..2 {
+            let chunks = std::iter::repeat_n(made.clone(), CHUNKS);
+            let mut client = client.clone();
+            let echo = client.exchange(tokio_stream::iter(chunks)).await;
+            echoes.push(echo.expect("served").into_inner());
+        }
+        // Until nothing moves any more.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(descriptors(program.pid()) <= 256);
+        for mut echo in echoes {
+            for _ in 0..CHUNKS {
+                let back = echo.message().await.expect("served").expect("one for each");
+                assert_eq!(back, made);
+            }
+        }
+    });
+    drop(made);
+    assert_lets_go(&program);
+    assert_nothing_held_here();
+    assert_live(0);
     house.assert_no_panic();
 }
 
