@@ -18,16 +18,27 @@ pub(crate) const PERCENTS: [u32; 4] = [0, 25, 50, 100];
 /// What is shared and copied within one process.
 const SHARED: [usize; 6] = [4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB];
 
-/// One task and every carrier it is done on, round after round in turn.
+/// Work of one kind, in several sizes and on several carriers, round after round
+/// in turn: what is compared is measured side by side.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) case: Case,
-    pub(crate) task: Task,
+    pub(crate) work: Work,
+    pub(crate) in_flight: usize,
     pub(crate) shape: Shape,
-    pub(crate) carriers: Vec<Carrier>,
+    /// Bytes of a call, and what carries them.
+    pub(crate) cells: Vec<(usize, Carrier)>,
 }
 
 impl Group {
+    pub(crate) fn task(&self, bytes: usize) -> Task {
+        Task {
+            work: self.work,
+            bytes,
+            in_flight: self.in_flight,
+        }
+    }
+
     /// Services that only pass the data on.
     pub(crate) fn forwarders(&self) -> usize {
         self.services() - 1
@@ -35,7 +46,7 @@ impl Group {
 
     /// Services that a call goes through.
     pub(crate) fn services(&self) -> usize {
-        match self.task.work {
+        match self.work {
             Work::Pass { hops } => hops as usize + 1,
             Work::Change { .. } => 1,
         }
@@ -62,11 +73,11 @@ pub(crate) fn calls(args: &RefsArgs) -> Vec<Group> {
     groups.extend(balanced(args));
     groups.extend(changed());
     for group in &mut groups {
-        group.carriers.retain(|&carrier| args.wants(carrier));
+        group
+            .cells
+            .retain(|&(bytes, carrier)| args.takes(bytes) && args.wants(carrier));
     }
-    groups.retain(|group| {
-        args.measures(group.case) && args.takes(group.task.bytes) && !group.carriers.is_empty()
-    });
+    groups.retain(|group| args.measures(group.case) && !group.cells.is_empty());
     groups
 }
 
@@ -86,29 +97,27 @@ fn nested(args: &RefsArgs) -> Vec<Group> {
         (sizes, &[1, 2, 3, 4, 5, 6, LONGEST])
     };
     let mut groups = Vec::new();
-    for &bytes in sizes {
-        for &services in lengths {
-            for in_flight in [1, MANY, MOST] {
-                if in_flight == MOST && services < LONGEST {
-                    continue;
-                }
+    for &services in lengths {
+        for in_flight in [1, MANY, MOST] {
+            if in_flight == MOST && services < LONGEST {
+                continue;
+            }
+            let on = |&bytes: &usize| {
                 let carriers = match (bytes, in_flight) {
                     (0, 1) => vec![Carrier::Floor, Carrier::Unix, Carrier::Nowire],
                     (0, _) => vec![Carrier::Unix, Carrier::Nowire],
                     _ => [&[Carrier::Unix, Carrier::Plain], &carriers()[1..]].concat(),
                 };
-                let hops = services as u32 - 1;
-                groups.push(Group {
-                    case: Case::Nested,
-                    task: Task {
-                        work: Work::Pass { hops },
-                        bytes,
-                        in_flight,
-                    },
-                    shape: Shape::Chain,
-                    carriers,
-                });
-            }
+                carriers.into_iter().map(move |carrier| (bytes, carrier))
+            };
+            let hops = services as u32 - 1;
+            groups.push(Group {
+                case: Case::Nested,
+                work: Work::Pass { hops },
+                in_flight,
+                shape: Shape::Chain,
+                cells: sizes.iter().flat_map(on).collect(),
+            });
         }
     }
     groups
@@ -120,29 +129,28 @@ fn balanced(args: &RefsArgs) -> Vec<Group> {
     } else {
         &[4 * KIB, 8 * KIB, 16 * KIB, 32 * KIB, 64 * KIB]
     };
-    let group = |&bytes| Group {
+    vec![Group {
         case: Case::Balance,
-        task: Task {
-            work: Work::Pass { hops: 1 },
-            bytes,
-            in_flight: MANY,
-        },
+        work: Work::Pass { hops: 1 },
+        in_flight: MANY,
         shape: Shape::Balancer,
-        carriers: carriers(),
-    };
-    sizes.iter().map(group).collect()
+        cells: sizes
+            .iter()
+            .flat_map(|&bytes| carriers().into_iter().map(move |carrier| (bytes, carrier)))
+            .collect(),
+    }]
 }
 
 fn changed() -> Vec<Group> {
     let group = |percent| Group {
         case: Case::Change,
-        task: Task {
-            work: Work::Change { percent },
-            bytes: SWEPT_BYTES,
-            in_flight: 1,
-        },
+        work: Work::Change { percent },
+        in_flight: 1,
         shape: Shape::Chain,
-        carriers: carriers(),
+        cells: carriers()
+            .into_iter()
+            .map(|carrier| (SWEPT_BYTES, carrier))
+            .collect(),
     };
     PERCENTS.map(group).into()
 }

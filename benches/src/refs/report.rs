@@ -24,11 +24,12 @@ pub(crate) fn tables(rows: &[Row]) -> String {
         if !hops.is_empty() {
             text.push_str(&format!("\nWhat a forwarding service adds\n{hops}"));
         }
-        let longest: Vec<&Row> = nested
+        let mut longest: Vec<&Row> = nested
             .iter()
             .copied()
             .filter(|row| row.passing.services == Some(LONGEST))
             .collect();
+        longest.sort_by_key(|row| (row.bytes, row.in_flight));
         if !longest.is_empty() {
             text.push_str(&format!(
                 "\nThe chain of {LONGEST}\n{}",

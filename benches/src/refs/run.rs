@@ -122,7 +122,7 @@ fn header(args: &RefsArgs, setting: &Setting<'_>) -> String {
 }
 
 fn progress(groups: &[Group], pace: Pace) -> ProgressBar {
-    let turns: usize = groups.iter().map(|group| group.carriers.len()).sum();
+    let turns: usize = groups.iter().map(|group| group.cells.len()).sum();
     let bar = ProgressBar::new((turns * pace.rounds) as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed}") {
         bar.set_style(style);
@@ -142,21 +142,20 @@ impl Bench<'_> {
     /// else the machine does hits all alike.
     fn measure(&mut self, group: &Group) -> Result<Vec<Row>> {
         let mut cells = Vec::new();
-        for &carrier in &group.carriers {
-            cells.push((carrier, Pool::new()?, Spent::default()));
+        for &(bytes, carrier) in &group.cells {
+            cells.push((bytes, carrier, Pool::new()?, Spent::default()));
         }
         for _ in 0..self.pace.rounds {
-            for (carrier, pool, forwarders) in &mut cells {
+            for (bytes, carrier, pool, forwarders) in &mut cells {
                 self.progress.set_message(format!(
-                    "{} {} B x{} through {} {carrier}",
+                    "{} {bytes} B x{} through {} {carrier}",
                     group.case,
-                    group.task.bytes,
-                    group.task.in_flight,
+                    group.in_flight,
                     group.services()
                 ));
                 let for_ms = self.pace.round_ms;
                 let line = self.line(*carrier, group.shape)?;
-                let (samples, used) = line.round(group.task, for_ms)?;
+                let (samples, used) = line.round(group.task(*bytes), for_ms)?;
                 pool.add(&samples, used.all())?;
                 *forwarders = forwarders.plus(used.first(group.forwarders()));
                 self.progress.inc(1);
@@ -164,21 +163,28 @@ impl Bench<'_> {
         }
         Ok(cells
             .iter()
-            .map(|(carrier, pool, forwarders)| self.row(group, *carrier, pool, *forwarders))
+            .map(|(bytes, carrier, pool, forwarders)| {
+                self.row(group, (*bytes, *carrier), pool, *forwarders)
+            })
             .collect())
     }
 
-    fn row(&self, group: &Group, carrier: Carrier, pool: &Pool, forwarders: Spent) -> Row {
+    fn row(
+        &self,
+        group: &Group,
+        (bytes, carrier): (usize, Carrier),
+        pool: &Pool,
+        forwarders: Spent,
+    ) -> Row {
         let wait = match carrier {
             Carrier::Plain | Carrier::Nowire | Carrier::Refs | Carrier::Fresh => self.setting.wait,
             _ => Wait::Fixed,
         };
-        let task = group.task;
         let party = Party { carrier, wait };
-        let mut row = Row::of_calls(group.case, party, task.bytes, task.in_flight, pool);
+        let mut row = Row::of_calls(group.case, party, bytes, group.in_flight, pool);
         row.passing = Passing {
             services: Some(group.services()),
-            changed_percent: match task.work {
+            changed_percent: match group.work {
                 Work::Change { percent } => Some(percent),
                 Work::Pass { .. } => None,
             },
