@@ -91,9 +91,9 @@ impl Setup {
         if let Some(limit) = self.number("held") {
             references.held_limit = limit as usize;
         }
-        if let Some(bytes) = self.number("from") {
-            references.reference_from_bytes = bytes as usize;
-        }
+        // What most tests send is short, so that there can be much of it.
+        let from_bytes = self.number("from").map_or(16 << 10, |bytes| bytes as usize);
+        references.reference_from_bytes = from_bytes;
         references
     }
 
