@@ -48,4 +48,6 @@ pub use reply::Reply;
 pub use server::{Running, ServeError, Server, ServerBuilder};
 pub use service::{Method, Runs, Service, Task};
 pub use streaming::{AsyncReplies, AsyncRequests, CallOver, Replies, Request, Requests};
-pub use way::{Arguments, AsBlob, Attach, Carried, Item, Replied, Requested, Rooted, Way, With, put};
+pub use way::{
+    Arguments, AsBlob, Attach, Carried, Item, Replied, Requested, Rooted, Way, With, put,
+};

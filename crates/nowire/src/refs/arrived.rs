@@ -91,12 +91,6 @@ impl Arrived {
             crash_point!("refs.forgotten");
         }
     }
-
-    /// How many there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        lock(&self.waiting).len()
-    }
 }
 
 /// A connection's place among those whose tokens are known.
