@@ -56,7 +56,7 @@ async fn every_carrier_gives_the_same_bytes() {
 
 #[tokio::test]
 async fn large_images_come_by_reference_where_they_can() {
-    let image = photo(Format::Jpeg, 64 << 10);
+    let image = photo(Format::Jpeg, 256 << 10);
     for carrier in CARRIERS {
         let pipeline = start(carrier);
         let client = pipeline.connect().await.unwrap();
