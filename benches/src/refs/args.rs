@@ -42,6 +42,9 @@ pub(crate) struct RefsArgs {
     /// From how many bytes on data goes by reference, if not from Nowire's default
     #[arg(long, value_name = "BYTES")]
     pub(crate) refer_from: Option<usize>,
+    /// Services trust whoever owns memory not to change it, and read it where it lies
+    #[arg(long)]
+    pub(crate) trust: bool,
 }
 
 impl RefsArgs {
@@ -90,6 +93,9 @@ pub(crate) struct TierArgs {
     /// From how many bytes on data goes by reference.
     #[arg(long)]
     pub(crate) refer_from: Option<usize>,
+    /// Whether memory of others is read where it lies.
+    #[arg(long)]
+    pub(crate) trust: bool,
     /// Who is called from here; several take turns.
     #[arg(long)]
     pub(crate) next: Vec<String>,

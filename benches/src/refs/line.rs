@@ -23,6 +23,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) place: Place,
     pub(crate) wait: Wait,
     pub(crate) refer_from: Option<usize>,
+    pub(crate) trust: bool,
     /// Where sockets are made.
     pub(crate) dir: &'a Path,
 }
@@ -89,6 +90,9 @@ impl Setting<'_> {
             .env("NOWIRE_RUNTIME_DIR", self.dir);
         if let Some(bytes) = self.refer_from {
             command.args(["--refer-from", &bytes.to_string()]);
+        }
+        if self.trust {
+            command.arg("--trust");
         }
         for next in next {
             command.args(["--next", next]);

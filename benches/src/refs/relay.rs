@@ -32,6 +32,8 @@ pub(crate) struct Handlers<C> {
     next: Vec<RelayClient<C>>,
     turn: Arc<AtomicUsize>,
     seen: Arc<Seen>,
+    /// References are read where they lie.
+    in_place: bool,
 }
 
 /// What came by.
@@ -43,7 +45,7 @@ pub(crate) struct Seen {
 }
 
 impl<C> Handlers<C> {
-    pub(crate) fn new(next: Vec<C>) -> Self
+    pub(crate) fn new(next: Vec<C>, in_place: bool) -> Self
     where
         C: Channel,
     {
@@ -51,6 +53,7 @@ impl<C> Handlers<C> {
             next: next.into_iter().map(RelayClient::new).collect(),
             turn: Arc::default(),
             seen: Arc::default(),
+            in_place,
         }
     }
 
@@ -86,7 +89,7 @@ impl<C: Channel + Sync> Relay for Handlers<C> {
         let bytes = argument::carried_bytes(&data);
         let Some(hops) = hops.checked_sub(1) else {
             self.saw(bytes);
-            let value = argument::read(&data).map_err(unreadable)?;
+            let value = argument::read(&data, self.in_place).map_err(unreadable)?;
             return Ok(Response::new(Number { value }));
         };
         self.saw(2 * bytes);

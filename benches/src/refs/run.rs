@@ -29,6 +29,7 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
         place: args.place,
         wait: args.wait,
         refer_from: args.refer_from,
+        trust: args.trust,
         dir: dir.path(),
     };
     let head = header(args, &setting);

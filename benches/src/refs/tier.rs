@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nowire::Keeping;
 use nowire_bench_harness::cell::Carrier;
 use nowire_bench_harness::machine;
 use nowire_bench_harness::process::{Usage, raise_descriptor_limit};
@@ -69,7 +70,7 @@ where
             call(channel, Maker::of(args.carrier)?, args.carrier).await
         }
         Role::Server => {
-            let handlers = Handlers::new(next);
+            let handlers = Handlers::new(next, args.trust);
             let seen = handlers.seen();
             let routes = Routes::new(RelayServer::new(handlers));
             let served = match args.carrier {
@@ -117,6 +118,9 @@ fn references(args: &TierArgs) -> RefOptions {
         enabled: matches!(args.carrier, Carrier::Refs | Carrier::Fresh),
         ..RefOptions::default()
     };
+    if args.trust {
+        options.keeping = Keeping::Trust;
+    }
     if let Some(bytes) = args.refer_from {
         options.reference_from_bytes = bytes;
     }
