@@ -12,7 +12,7 @@ use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, ResetCode};
 use nowire_protocol::head::{self, Block};
 
-use super::attached::{Attaching, NoReference};
+use super::attached::{Attached, Attaching, NoReference};
 use super::binding::Codes;
 use super::call::{RETURNED, with_buffers};
 use super::call_error::{CallError, Code};
@@ -151,7 +151,11 @@ impl Bound {
         if came.flags & Message::FAILED != 0 {
             return Err(self.typed_failure(&came));
         }
-        let mut attached = std::mem::take(&mut came.arrived.attached);
+        let mut attached = if <R::As as Way>::ATTACHES {
+            std::mem::take(&mut came.arrived.attached)
+        } else {
+            Attached::default()
+        };
         let reply = self.checked::<Rooted<R>, E>(came)?;
         <R::As as Way>::reply(reply, &mut attached).map_err(|error| match error {
             NoReference::Unusable(error) => CallError::Reference(error),
