@@ -58,7 +58,7 @@ impl Default for KeepAlive {
 }
 
 /// Doorbells without anything behind them before a peer is cut off.
-const EMPTY_RINGS: u32 = 4096;
+pub(crate) const EMPTY_RINGS: u32 = 4096;
 /// Frames taken in one turn before other tasks get theirs.
 const TURN: usize = 256;
 /// How long a call may take to its first wait and still be begun in place.

@@ -17,6 +17,7 @@ use smallvec::smallvec;
 use crate::cell::{Data, Half, StreamCell};
 use crate::crash::crash_point;
 use crate::descriptors::{Handed, Socket};
+use crate::driver::EMPTY_RINGS;
 use crate::error::{ConnectionError, StreamError};
 use crate::refs::{Arriving, Come, Step};
 use crate::shared::{BATCH, Shared};
@@ -252,6 +253,7 @@ impl Shared {
     fn next_descriptor(&self, sleeper: &mut Sleeper) -> Result<Option<Handed>, PeerMisbehaved> {
         // With the lock held: whoever takes one off the socket puts it here first.
         let mut descriptors = self.descriptors();
+        let mut rung = 0_u32;
         loop {
             if let Some(handed) = descriptors.next() {
                 crash_point!("refs.descriptor-taken");
@@ -259,7 +261,14 @@ impl Shared {
             }
             match descriptors.take_in(self.socket.as_fd())? {
                 // The peer rings no second time for one lying down.
-                Socket::Rung(_) => sleeper.get_up(&self.outbox),
+                Socket::Rung(times) => {
+                    sleeper.get_up(&self.outbox);
+                    // Who rings without end must not hold us here.
+                    rung += times;
+                    if rung > EMPTY_RINGS {
+                        return Err(PeerMisbehaved::DoorbellStorm(rung));
+                    }
+                }
                 Socket::Empty | Socket::HungUp => return Ok(None),
             }
         }
