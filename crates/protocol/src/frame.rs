@@ -252,19 +252,52 @@ pub(crate) fn slot_words(
     ]
 }
 
-/// Reads and checks the copy of a slot.
-///
-/// Calls and replies are read where this is called from, as nothing else about
-/// them costs as much as a call of a function would.
-#[inline]
-pub(crate) fn read_slot(
-    words: &[u64; SLOT_WORDS],
+/// The copy of a slot, not checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    words: [u64; SLOT_WORDS],
     geometry: Geometry,
-) -> Result<Frame, PeerMisbehaved> {
-    match (words[0] >> 32) as u8 {
-        KIND_CALL => Message::from_words(MessageKind::Call, words).map(Frame::Call),
-        KIND_REPLY => Message::from_words(MessageKind::Reply, words).map(Frame::Reply),
-        _ => read_other(words, geometry),
+}
+
+impl Slot {
+    #[inline]
+    pub(crate) fn new(words: [u64; SLOT_WORDS], geometry: Geometry) -> Self {
+        Self { words, geometry }
+    }
+
+    /// Whether it says that it is a message, and of which kind.
+    #[inline]
+    pub fn message_kind(&self) -> Option<MessageKind> {
+        match (self.words[0] >> 32) as u8 {
+            KIND_CALL => Some(MessageKind::Call),
+            KIND_REPLY => Some(MessageKind::Reply),
+            _ => None,
+        }
+    }
+
+    /// Reads and checks it as a message of the [kind](Self::message_kind) it has.
+    ///
+    /// It is read where this is called from, as nothing else about a message costs as
+    /// much as a call of a function would.
+    ///
+    /// # Errors
+    /// If it is none.
+    #[inline]
+    pub fn message(&self, kind: MessageKind) -> Result<Message, PeerMisbehaved> {
+        Message::from_words(kind, &self.words)
+    }
+
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// If it is no frame.
+    #[inline]
+    pub fn frame(&self) -> Result<Frame, PeerMisbehaved> {
+        match self.message_kind() {
+            Some(MessageKind::Call) => self.message(MessageKind::Call).map(Frame::Call),
+            Some(MessageKind::Reply) => self.message(MessageKind::Reply).map(Frame::Reply),
+            None => read_other(&self.words, self.geometry),
+        }
     }
 }
 

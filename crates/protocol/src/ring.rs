@@ -20,7 +20,7 @@ use crate::frame::{
     self, Extent, FLAG_ANSWER, FLAG_DATA, FLAG_END, FLAG_HEAD, FLAG_INLINE, FLAG_TAIL, Frame,
     INLINE_BYTES, INLINE_WORD, KIND_CREDIT, KIND_GO_AWAY, KIND_PARTS, KIND_PING, KIND_RESET,
     KIND_RETIRE, KIND_SEGMENT, Message, MessageKind, Pages, Parts, Place, ResetCode, SLOT_WORDS,
-    StreamId,
+    Slot, StreamId,
 };
 use crate::geometry::{CURSOR_OFFSET, Geometry, SLOT_BYTES};
 use crate::memory::{ReadMemory, WriteMemory};
@@ -485,6 +485,19 @@ impl Consumer {
     /// If what is there is not a frame.
     #[inline]
     pub fn peek(&self, peer: &impl ReadMemory) -> Result<Option<Frame>, PeerMisbehaved> {
+        match self.peek_slot(peer)? {
+            Some(slot) => slot.frame().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Copies out the slot of the next frame, if there is one: for those who look for
+    /// a message there before anything else.
+    ///
+    /// # Errors
+    /// If it has the stamp of another frame.
+    #[inline]
+    pub fn peek_slot(&self, peer: &impl ReadMemory) -> Result<Option<Slot>, PeerMisbehaved> {
         let at = self.geometry.slot_offset(self.taken);
         // SYNC: pairs with the release store in `Producer::publish` (rule 2).
         let first = peer.load(at, Ordering::Acquire);
@@ -497,7 +510,8 @@ impl Consumer {
             return Err(self.wrong_stamp(found, expected));
         }
         let [a, b, c, d, e, f, g] = peer.load_words(at + 8);
-        frame::read_slot(&[first, a, b, c, d, e, f, g], self.geometry).map(Some)
+        let words = [first, a, b, c, d, e, f, g];
+        Ok(Some(Slot::new(words, self.geometry)))
     }
 
     #[cold]

@@ -29,8 +29,10 @@ pub struct Taken<T: Shared> {
     kept: Kept,
 }
 
-/// What holds the memory a checked value points to.
+/// What holds the memory a checked value points to. Its tag is a whole word, as what
+/// was just written in small parts is slow to move.
 #[derive(Debug, Clone)]
+#[repr(u64)]
 pub(super) enum Kept {
     Nothing,
     Segment(Arc<Segment>, Stretch),

@@ -67,8 +67,8 @@ impl Bound {
             return Ok(codes);
         }
         let asked = self.asked()?;
-        let outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, None, false)?;
-        let ticket = self.open(&outgoing, deadline)?;
+        let mut outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, None, false)?;
+        let ticket = self.open(&mut outgoing, deadline)?;
         let came = self.wait_last(ticket, deadline)?;
         self.learn(came)
     }
@@ -78,8 +78,8 @@ impl Bound {
             return Ok(codes);
         }
         let asked = self.asked()?;
-        let outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, None, false)?;
-        let came = self.round_trip_async(&outgoing).await?;
+        let mut outgoing = self.outgoing::<_, E>(DESCRIBE, &(asked,), None, None, false)?;
+        let came = self.round_trip_async(&mut outgoing).await?;
         self.learn(came)
     }
 

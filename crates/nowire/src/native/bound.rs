@@ -20,7 +20,7 @@ use super::calls::{Came, Place, Ticket};
 use super::channel::{Channel, ScopeUnavailable};
 use super::client::{self, Failed, Waits};
 use super::exchange::{AsyncExchange, Exchange};
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, timeout_us};
 use super::pending::Pending;
 use super::reply::{Release, Reply};
 use super::service::Method;
@@ -108,18 +108,14 @@ impl Bound {
         Instant::now().checked_add(timeout)
     }
 
+    #[inline]
     pub(super) fn open<E>(
         &self,
-        outgoing: &Outgoing,
+        outgoing: &mut Outgoing,
         deadline: Option<Instant>,
     ) -> Result<Ticket, CallError<E>> {
         self.shared()
-            .open(
-                outgoing.message,
-                &outgoing.sent(),
-                outgoing.given.clone(),
-                deadline,
-            )
+            .open(outgoing, deadline)
             .map_err(|failed| self.failed(failed))
     }
 
@@ -152,7 +148,7 @@ impl Bound {
             return Err(self.typed_failure(&came));
         }
         let mut attached = if <R::As as Way>::ATTACHES {
-            std::mem::take(&mut came.arrived.attached)
+            came.arrived.take_attached()
         } else {
             Attached::default()
         };
@@ -168,11 +164,11 @@ impl Bound {
     }
 
     #[inline]
-    fn checked<R: Shared, E: Shared>(&self, came: Came) -> Result<Reply<R>, CallError<E>> {
+    fn checked<R: Shared, E: Shared>(&self, mut came: Came) -> Result<Reply<R>, CallError<E>> {
         let link = &self.shared().link;
         let release = (came.bytes > 0).then(|| Release::new(Arc::clone(self.shared()), came.page));
-        let words = came.arrived.root.words();
-        let taken = with_buffers::<R, _>(|buffers| match &came.lent {
+        let words = came.arrived.words();
+        let taken = with_buffers::<R, _>(|buffers| match came.arrived.lent() {
             None => {
                 let (page, bytes) = (came.page, came.bytes);
                 link.peer_heap()
@@ -182,7 +178,7 @@ impl Bound {
         });
         crash_point!("reply.checked");
         match taken {
-            Ok(taken) => Ok(Reply::new(taken, came.arrived.metadata, release)),
+            Ok(taken) => Ok(Reply::new(taken, came.arrived.take_metadata(), release)),
             Err(error) if !error.is_misbehaviour() => Err(CallError::Failed {
                 code: Code::of_taking(&error),
                 text: format!("its reply cannot be taken: {error}"),
@@ -198,7 +194,7 @@ impl Bound {
     pub(super) fn typed_failure<E: Shared>(&self, came: &Came) -> CallError<E> {
         let link = &self.shared().link;
         if came.code == RETURNED {
-            return match plain_error::<E>(came.arrived.root.words()) {
+            return match plain_error::<E>(came.arrived.words()) {
                 Ok(error) => CallError::Returned(error),
                 Err(error) => {
                     CallError::Connection(link.misbehaved(PeerMisbehaved::Data(error.to_string())))
@@ -228,8 +224,9 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
-        let ticket = self.open(&outgoing, deadline)?;
+        let mut outgoing = Outgoing::new(code, deadline.map_or(0, timeout_us));
+        self.fill(&mut outgoing, &args, attaching, true)?;
+        let ticket = self.open(&mut outgoing, deadline)?;
         let came = self.wait_last(ticket, deadline)?;
         self.typed::<R, E>(came)
     }
@@ -248,8 +245,9 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
-        let ticket = self.open(&outgoing, deadline)?;
+        let mut outgoing = Outgoing::new(code, deadline.map_or(0, timeout_us));
+        self.fill(&mut outgoing, &args, attaching, true)?;
+        let ticket = self.open(&mut outgoing, deadline)?;
         Ok(Pending {
             bound: self,
             ticket: Some(ticket),
@@ -273,8 +271,8 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code_async(method, deadline).await?;
-        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
-        let round_trip = self.round_trip_async(&outgoing);
+        let mut outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
+        let round_trip = self.round_trip_async(&mut outgoing);
         let came = self.in_time(deadline, round_trip).await?;
         self.typed::<R, E>(came)
     }
@@ -310,19 +308,17 @@ impl Bound {
 
     async fn open_async<E>(
         &self,
-        outgoing: &Outgoing,
+        outgoing: &mut Outgoing,
         waits: &mut Waits<'_>,
     ) -> Result<Ticket, CallError<E>> {
         let shared = self.shared();
-        let mut given = outgoing.given.clone();
-        let sent = outgoing.sent();
-        let opened = poll_fn(|cx| shared.poll_open(outgoing.message, &sent, &mut given, waits, cx));
+        let opened = poll_fn(|cx| shared.poll_open(outgoing, waits, cx));
         Ok(opened.await?)
     }
 
     pub(super) async fn round_trip_async<E>(
         &self,
-        outgoing: &Outgoing,
+        outgoing: &mut Outgoing,
     ) -> Result<Came, CallError<E>> {
         let shared = self.shared();
         let mut waits = Waits::new(shared);
@@ -335,7 +331,7 @@ impl Bound {
         let came = poll_fn(|cx| {
             let may_burst = std::mem::replace(&mut first, false);
             waits.poll(Place::Call(ticket), may_burst, cx, |calls| {
-                calls.take_last(ticket)
+                calls.take_last_or_error(ticket)
             })
         })
         .await?;
@@ -359,8 +355,8 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code(method, deadline)?;
-        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
-        let ticket = self.open(&outgoing, deadline)?;
+        let mut outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
+        let ticket = self.open(&mut outgoing, deadline)?;
         Ok(Exchange::new(self, ticket, code, deadline))
     }
 
@@ -382,9 +378,9 @@ impl Bound {
         let (args, attaching) = args.split();
         let deadline = self.deadline();
         let code = self.code_async(method, deadline).await?;
-        let outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
+        let mut outgoing = self.outgoing(code, &args, attaching, deadline, true)?;
         let mut waits = Waits::new(self.shared());
-        let opening = self.open_async(&outgoing, &mut waits);
+        let opening = self.open_async(&mut outgoing, &mut waits);
         let ticket = self.in_time(deadline, opening).await?;
         Ok(AsyncExchange(Exchange::new(self, ticket, code, deadline)))
     }

@@ -10,7 +10,7 @@ use nowire_memory::refs::Travel;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::frame::{Message, MessageKind, StreamId};
 
-use super::attached::{Attached, Attaching, Going, NoReference};
+use super::attached::{Attaching, Going, NoReference};
 use super::built::Built;
 use super::call_error::Code;
 use super::context::Context;
@@ -18,7 +18,7 @@ use super::kept::{Giver, Kept};
 use super::link::Bell;
 use super::serving::Flow;
 use super::streaming::{AsyncReplies, AsyncRequests, Replies, Requests};
-use super::value::{Parts, Root, Sent, With};
+use super::value::{Arrived, Parts, Root, Sent, With};
 use super::way::{Attach, Carried, Rooted, Way, put};
 use crate::crash::crash_point;
 
@@ -49,9 +49,8 @@ pub struct Call {
     stream: StreamId,
     page: u32,
     bytes: u32,
-    root: Root,
-    /// References of the caller that nobody has taken yet.
-    attached: Attached,
+    /// The arguments.
+    arrived: Arrived,
     flow: Option<Arc<Flow>>,
     bell: Bell,
     /// The run that the reply is built in.
@@ -77,8 +76,7 @@ impl Call {
     pub(crate) fn new(
         cx: Context,
         message: &Message,
-        root: Root,
-        attached: Attached,
+        arrived: Arrived,
         flow: Option<Arc<Flow>>,
         bell: Bell,
     ) -> Self {
@@ -87,8 +85,7 @@ impl Call {
             stream: message.stream,
             page: message.page,
             bytes: message.bytes,
-            root,
-            attached,
+            arrived,
             flow,
             bell,
             reply_run: None,
@@ -121,7 +118,7 @@ impl Call {
         let link = &self.cx.link.link;
         let taken = with_buffers::<A, _>(|buffers| {
             link.peer_heap().take::<A>(
-                self.root.words(),
+                self.arrived.words(),
                 self.page,
                 self.bytes,
                 link.keeping,
@@ -153,7 +150,7 @@ impl Call {
     /// What came ahead of the arguments, and is named by them. None if it cannot
     /// be used here; the caller has been told.
     pub fn attached<T: Travel<As: Attach>>(&mut self, at: Rooted<T>) -> Option<Carried<T>> {
-        match <T::As as Attach>::take(at, &mut self.attached) {
+        match <T::As as Attach>::take(at, self.arrived.attached()) {
             Ok(value) => Some(value),
             Err(NoReference::Unusable(error)) => {
                 self.answer_failed(Code::ResourceExhausted, &error.to_string());

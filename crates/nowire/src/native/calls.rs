@@ -26,8 +26,6 @@ pub(crate) struct Came {
     /// Where the scope of what it points to begins.
     pub(crate) page: u32,
     pub(crate) bytes: u32,
-    /// What it points to instead, if it is lent.
-    pub(crate) lent: Option<Given>,
     pub(crate) arrived: Arrived,
 }
 
@@ -39,7 +37,6 @@ impl Came {
             code: message.code,
             page: message.page,
             bytes: message.bytes,
-            lent: None,
             arrived,
         }
     }
@@ -110,8 +107,9 @@ pub(crate) struct Calls {
     pub(crate) going_away: bool,
 }
 
-/// What is left of a call after its last reply, to be dropped without the lock.
-#[derive(Debug, Default)]
+/// What is left of a call after its last reply, to be seen to and dropped without the
+/// lock.
+#[derive(Debug)]
 pub(crate) struct Delivered {
     pub(crate) waiter: Option<Waiter>,
     pub(crate) vacancy: Option<Waiter>,
@@ -173,35 +171,35 @@ impl Calls {
             .ok_or(PeerMisbehaved::UnknownStream(stream))
     }
 
-    /// Takes in a reply, or an item of one.
+    /// Takes in a reply, or an item of one; what is then left to be seen to.
     #[inline]
     pub(crate) fn deliver(
         &mut self,
         message: &Message,
         arrived: Arrived,
-        lent: Option<Given>,
-    ) -> Result<Delivered, PeerMisbehaved> {
+    ) -> Result<Option<Delivered>, PeerMisbehaved> {
         let stream = message.stream;
         let is_item = message.has(Message::ITEM);
         let wire = self.wire(stream)?;
-        let mut delivered = Delivered::default();
+        let (mut given, mut vacancy) = (None, None);
         let ticket = if is_item {
             wire.ticket
         } else {
             wire.open = false;
-            delivered.given = wire.given.take();
+            given = wire.given.take();
             let ticket = wire.ticket.take();
             self.free_wires.push(stream.index);
-            delivered.vacancy = self.next_in_queue();
+            vacancy = self.next_in_queue();
             ticket
         };
-        let came = Came {
-            lent,
-            ..Came::new(message, arrived)
-        };
+        let came = Came::new(message, arrived);
         let Some(Ticket(slip)) = ticket else {
-            delivered.unwanted = Some(came);
-            return Ok(delivered);
+            return Ok(Some(Delivered {
+                waiter: None,
+                vacancy,
+                given,
+                unwanted: Some(came),
+            }));
         };
         let slip = &mut self.slips[slip as usize];
         if !is_item {
@@ -214,8 +212,14 @@ impl Calls {
         } else {
             slip.items.push_back(came);
         }
-        delivered.waiter = slip.waiter.take();
-        Ok(delivered)
+        let waiter = slip.waiter.take();
+        let something = waiter.is_some() || vacancy.is_some() || given.is_some();
+        Ok(something.then(|| Delivered {
+            waiter,
+            vacancy,
+            given,
+            unwanted: None,
+        }))
     }
 
     /// The run at `page` of the arguments of a call that the server has not
@@ -248,24 +252,30 @@ impl Calls {
     }
 
     /// The last reply of a call, which ends the ticket. Its items were taken
-    /// before; if there are any, the call has no stream, and the ticket goes on.
+    /// before; if there are any, the call has no stream, the ticket goes on, and
+    /// [`take_last_or_error`](Self::take_last_or_error) tells.
     #[inline]
-    pub(crate) fn take_last(&mut self, ticket: Ticket) -> Option<Result<Came, PeerMisbehaved>> {
+    pub(crate) fn take_last(&mut self, ticket: Ticket) -> Option<Came> {
         let slip = &mut self.slips[ticket.0 as usize];
-        let last = slip.last.take_if(|_| slip.items.is_empty());
-        let Some(last) = last else {
-            return slip.last.is_some().then(|| Err(self.items_unasked(ticket)));
-        };
+        let last = slip.last.take_if(|_| slip.items.is_empty())?;
         self.end(ticket);
-        Some(Ok(last))
+        Some(last)
     }
 
-    #[cold]
-    fn items_unasked(&self, ticket: Ticket) -> PeerMisbehaved {
-        PeerMisbehaved::Order {
-            stream: self.stream_of(ticket),
-            what: "items of a call without a stream",
+    /// [`take_last`](Self::take_last), or why it will never be there to be taken.
+    pub(crate) fn take_last_or_error(
+        &mut self,
+        ticket: Ticket,
+    ) -> Option<Result<Came, PeerMisbehaved>> {
+        if let Some(last) = self.take_last(ticket) {
+            return Some(Ok(last));
         }
+        self.is_done(ticket).then(|| {
+            Err(PeerMisbehaved::Order {
+                stream: self.stream_of(ticket),
+                what: "items of a call without a stream",
+            })
+        })
     }
 
     /// The stream of an open call.

@@ -12,9 +12,10 @@ use nowire_protocol::turn::{Task, Turn, Turns, Wake};
 use tokio::task::coop;
 
 use super::binding::Known;
-use super::calls::{Calls, Came, Place, Spot, Ticket, WINDOW_ITEMS, Waiter};
+use super::calls::{Calls, Came, Delivered, Place, Spot, Ticket, WINDOW_ITEMS, Waiter};
 use super::held::Given;
 use super::link::{Bell, Link, Receive, Rx};
+use super::outgoing::Outgoing;
 use super::value::{Arrived, Sent};
 use super::watcher::Watchers;
 use crate::crash::crash_point;
@@ -45,8 +46,19 @@ impl From<ConnectionError> for Failed {
     }
 }
 
-/// What comes for a client.
-pub(super) struct Client<'a>(pub(super) &'a Shared);
+/// What comes for a client. The calls stay locked from one reply to the next.
+struct Client<'a> {
+    shared: &'a Shared,
+    calls: Option<MutexGuard<'a, Calls>>,
+}
+
+impl<'a> Client<'a> {
+    /// With the calls not locked from here.
+    fn unlocked(&mut self) -> &'a Shared {
+        self.calls = None;
+        self.shared
+    }
+}
 
 impl Receive for Client<'_> {
     fn call(&mut self, message: &Message, _arrived: Arrived) -> Result<(), PeerMisbehaved> {
@@ -57,34 +69,24 @@ impl Receive for Client<'_> {
     }
 
     #[inline]
-    fn reply(&mut self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved> {
+    fn reply(&mut self, message: &Message, mut arrived: Arrived) -> Result<(), PeerMisbehaved> {
         crash_point!("reply.off-the-ring");
-        let lent = if message.has(Message::LENT) {
-            Some(self.0.lent(message.page)?)
-        } else {
-            None
-        };
-        let delivered = self.0.calls().deliver(message, arrived, lent)?;
+        let shared = self.shared;
+        if message.has(Message::LENT) {
+            arrived.set_lent(self.unlocked().lent(message.page)?);
+        }
+        let calls = self.calls.get_or_insert_with(|| shared.calls());
+        let delivered = calls.deliver(message, arrived)?;
         crash_point!("reply.delivered");
-        if let Some(given) = delivered.given
-            && message.has(Message::KEPT)
-        {
-            self.0.link.hold(given);
-        }
-        if let Some(waiter) = delivered.waiter {
-            waiter.wake();
-        }
-        if let Some(waiter) = delivered.vacancy {
-            waiter.wake();
-        }
-        if let Some(came) = delivered.unwanted {
-            self.0.discard(&came);
+        if let Some(delivered) = delivered {
+            self.unlocked()
+                .see_to(delivered, message.has(Message::KEPT));
         }
         Ok(())
     }
 
     fn credit(&mut self, stream: StreamId, items: u32) -> Result<(), PeerMisbehaved> {
-        let waiter = self.0.calls().grant(stream, items)?;
+        let waiter = self.unlocked().calls().grant(stream, items)?;
         if let Some(waiter) = waiter {
             waiter.wake();
         }
@@ -99,7 +101,7 @@ impl Receive for Client<'_> {
     }
 
     fn go_away(&mut self) {
-        let mut calls = self.0.calls();
+        let mut calls = self.unlocked().calls();
         calls.going_away = true;
         let waiters = calls.take_waiters();
         drop(calls);
@@ -122,6 +124,33 @@ impl Shared {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes up to a batch of frames off the ring; how many.
+    pub(super) fn pump(&self, rx: &mut Rx) -> Result<usize, ConnectionError> {
+        let mut client = Client {
+            shared: self,
+            calls: None,
+        };
+        self.link.pump(rx, &mut client)
+    }
+
+    /// Does what is left to do once a reply was taken in.
+    fn see_to(&self, delivered: Delivered, is_kept: bool) {
+        if let Some(given) = delivered.given
+            && is_kept
+        {
+            self.link.hold(given);
+        }
+        if let Some(waiter) = delivered.waiter {
+            waiter.wake();
+        }
+        if let Some(waiter) = delivered.vacancy {
+            waiter.wake();
+        }
+        if let Some(came) = delivered.unwanted {
+            self.discard(&came);
+        }
+    }
+
     /// Takes in what has come, unless somebody does already.
     pub(super) fn take_notice(&self) {
         if let Some(mut turn) = Turn::take(self) {
@@ -132,7 +161,7 @@ impl Shared {
     /// Answers the bell and reads what there is; false once the connection is over.
     pub(super) fn read_all(&self, rx: &mut Rx) -> bool {
         let read = self.link.answer(rx).and_then(|()| {
-            while self.link.pump(rx, &mut Client(self))? > 0 {}
+            while self.pump(rx)? > 0 {}
             self.link.check_alive(rx)
         });
         match read {
@@ -178,15 +207,19 @@ impl Shared {
         calls.begin(given).map(Ok)
     }
 
+    #[inline]
     fn send_call(
         &self,
         (stream, ticket): (StreamId, Ticket),
-        mut message: Message,
-        sent: &Sent<'_>,
+        outgoing: &mut Outgoing,
     ) -> Result<Ticket, ConnectionError> {
-        message.stream = stream;
+        outgoing.message.stream = stream;
         crash_point!("publish.call-begun");
-        match self.link.send(MessageKind::Call, &message, sent, Bell::Now) {
+        let sent = outgoing.ahead.as_deref().map_or(Sent::Inline, Sent::With);
+        match self
+            .link
+            .send(MessageKind::Call, &outgoing.message, &sent, Bell::Now)
+        {
             Ok(()) => Ok(ticket),
             Err(error) => {
                 self.calls().abandon(ticket);
@@ -197,23 +230,21 @@ impl Shared {
 
     /// Sends a call, when another may be begun.
     #[inline]
-    pub(crate) fn open(
+    pub(super) fn open(
         &self,
-        message: Message,
-        sent: &Sent<'_>,
-        given: Option<Given>,
+        outgoing: &mut Outgoing,
         deadline: Option<Instant>,
     ) -> Result<Ticket, Failed> {
-        let mut given = given;
-        let begun = self.begin(&mut self.calls(), &mut given);
+        let begun = self.begin(&mut self.calls(), &mut outgoing.given);
         let begun = match begun {
             Some(begun) => begun,
             None => {
                 let place = Place::Vacancy(self.calls().spot());
-                self.wait(place, deadline, |calls| self.begin(calls, &mut given))?
+                let given = &mut outgoing.given;
+                self.wait(place, deadline, |calls| self.begin(calls, given))?
             }
         };
-        let ticket = begun.and_then(|begun| self.send_call(begun, message, sent));
+        let ticket = begun.and_then(|begun| self.send_call(begun, outgoing));
         if self.link.wants_room() {
             self.make_room(deadline);
         }
@@ -223,17 +254,16 @@ impl Shared {
     /// [`open`](Self::open), for a task.
     pub(super) fn poll_open(
         self: &Arc<Self>,
-        message: Message,
-        sent: &Sent<'_>,
-        given: &mut Option<Given>,
+        outgoing: &mut Outgoing,
         waits: &mut Waits<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket, ConnectionError>> {
-        let begun = self.begin(&mut self.calls(), given);
+        let begun = self.begin(&mut self.calls(), &mut outgoing.given);
         let begun = match begun {
             Some(begun) => begun,
             None => {
                 let place = Place::Vacancy(waits.spot());
+                let given = &mut outgoing.given;
                 match waits.poll(place, false, cx, |calls| self.begin(calls, given)) {
                     Poll::Ready(Ok(begun)) => begun,
                     Poll::Ready(Err(over)) => Err(over),
@@ -242,7 +272,7 @@ impl Shared {
             }
         };
         waits.leave_queue(begun.is_ok());
-        Poll::Ready(begun.and_then(|begun| self.send_call(begun, message, sent)))
+        Poll::Ready(begun.and_then(|begun| self.send_call(begun, outgoing)))
     }
 
     /// Waits for the last reply of a call.
@@ -252,8 +282,13 @@ impl Shared {
         ticket: Ticket,
         deadline: Option<Instant>,
     ) -> Result<Came, Failed> {
+        // Of many calls on their way, most have been answered by the time
+        // somebody asks.
+        if let Some(last) = self.calls().take_last(ticket) {
+            return Ok(last);
+        }
         let last = self.wait(Place::Call(ticket), deadline, |calls| {
-            calls.take_last(ticket)
+            calls.take_last_or_error(ticket)
         })?;
         last.map_err(|what| self.end(self.link.misbehaved(what)))
     }

@@ -254,7 +254,7 @@ where
         // The last reply has come.
         let last = bound
             .shared()
-            .wait_async(ticket, |calls| calls.take_last(ticket));
+            .wait_async(ticket, |calls| calls.take_last_or_error(ticket));
         let last = last.await?;
         self.0.ticket = None;
         let shared = bound.shared();

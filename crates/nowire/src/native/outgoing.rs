@@ -24,10 +24,35 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// With nothing to send yet.
+    #[inline]
+    pub(super) fn new(code: u16, timeout_us: u32) -> Self {
+        Self {
+            message: Message {
+                stream: StreamId { index: 0, call: 0 },
+                flags: 0,
+                code,
+                timeout_us,
+                page: 0,
+                bytes: 0,
+                inline: [0; 4],
+            },
+            ahead: None,
+            given: None,
+        }
+    }
+
     #[inline]
     pub(super) fn sent(&self) -> Sent<'_> {
         self.ahead.as_deref().map_or(Sent::Inline, Sent::With)
     }
+}
+
+/// What a deadline is on the wire.
+pub(super) fn timeout_us(deadline: Instant) -> u32 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // More than an hour is not said: the caller will stop waiting itself.
+    u32::try_from(left.as_micros()).map_or(0, |us| us.max(1))
 }
 
 impl Bound {
@@ -41,47 +66,38 @@ impl Bound {
         deadline: Option<Instant>,
         with_metadata: bool,
     ) -> Result<Outgoing, CallError<E>> {
-        let root = Root::of(args);
-        let mut message = Message {
-            stream: StreamId { index: 0, call: 0 },
-            flags: 0,
-            code,
-            timeout_us: 0,
-            page: 0,
-            bytes: 0,
-            inline: [0; 4],
-        };
-        if let Some(deadline) = deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // More than an hour is not said: the caller will stop waiting itself.
-            message.timeout_us = u32::try_from(left.as_micros()).map_or(0, |us| us.max(1));
-        }
-        let run = if A::POINTERS {
-            self.run_of(args)?
-        } else {
-            None
-        };
-        let given = run.map(Given::all_of);
-        if let Some(given) = &given {
-            message.page = given.run.page();
-            message.bytes = given.bytes;
+        let mut outgoing = Outgoing::new(code, deadline.map_or(0, timeout_us));
+        self.fill(&mut outgoing, args, attaching, with_metadata)?;
+        Ok(outgoing)
+    }
+
+    /// Fills in where it lies what is to be sent: what was just written in small
+    /// parts is slow to move.
+    #[inline]
+    pub(super) fn fill<A: Shared, E>(
+        &self,
+        outgoing: &mut Outgoing,
+        args: &A,
+        attaching: Option<Box<Attaching>>,
+        with_metadata: bool,
+    ) -> Result<(), CallError<E>> {
+        if A::POINTERS
+            && let Some(run) = self.run_of(args)?
+        {
+            let given = Given::all_of(run);
+            outgoing.message.page = given.run.page();
+            outgoing.message.bytes = given.bytes;
+            outgoing.given = Some(given);
         }
         let metadata = self.metadata.as_ref().filter(|_| with_metadata);
-        let ahead = match (&root, metadata, attaching) {
-            (Root::Inline(words), None, None) => {
-                message.inline = *words;
-                None
-            }
-            (_, _, attaching) => {
-                let bytes = size_of::<A>();
-                self.ahead::<E>(&mut message, &root, bytes, metadata, attaching)?
-            }
-        };
-        Ok(Outgoing {
-            message,
-            ahead,
-            given,
-        })
+        if Root::is_inline::<A>() && metadata.is_none() && attaching.is_none() {
+            nowire_memory::data::write_root(args, &mut outgoing.message.inline);
+            return Ok(());
+        }
+        let (root, bytes) = (Root::of(args), size_of::<A>());
+        let message = &mut outgoing.message;
+        outgoing.ahead = self.ahead::<E>(message, &root, bytes, metadata, attaching)?;
+        Ok(())
     }
 
     /// What goes ahead of a message that does not hold all there is to send.

@@ -20,7 +20,7 @@ use super::context::Context;
 use super::dispatch::{Dispatch, Found};
 use super::link::{Bell, Link, Receive};
 use super::service::Runs;
-use super::value::{Arrived, Root};
+use super::value::Arrived;
 use crate::crash::crash_point;
 
 /// One client of a server.
@@ -79,22 +79,20 @@ impl Flow {
     }
 
     /// Whether an item can have so long a root.
-    fn check_length(&self, stream: StreamId, root: &Root) -> Result<(), PeerMisbehaved> {
+    fn check_length(&self, stream: StreamId, arrived: &Arrived) -> Result<(), PeerMisbehaved> {
         let Some(item_bytes) = self.item_bytes else {
             return Err(PeerMisbehaved::Order {
                 stream,
                 what: "items of a call without a stream",
             });
         };
-        let found_bytes = size_of_val(root.words());
-        match root {
-            Root::Long(_) if found_bytes > item_bytes.next_multiple_of(size_of::<u64>()) => {
-                Err(PeerMisbehaved::Data(format!(
-                    "{found_bytes} bytes came where an item has {item_bytes}"
-                )))
-            }
-            _ => Ok(()),
+        let found_bytes = size_of_val(arrived.words());
+        if arrived.is_long() && found_bytes > item_bytes.next_multiple_of(size_of::<u64>()) {
+            return Err(PeerMisbehaved::Data(format!(
+                "{found_bytes} bytes came where an item has {item_bytes}"
+            )));
         }
+        Ok(())
     }
 
     /// Has the task stopped when the caller gives up.
@@ -351,9 +349,8 @@ impl Serving<'_> {
         }
         if message.has(Message::ITEM) {
             // Items may wait for long: nothing waits with them that is not theirs.
-            arrived.metadata = None;
-            arrived.attached.drop_bytes();
-            flow.check_length(message.stream, &arrived.root)?;
+            arrived.keep_as_item();
+            flow.check_length(message.stream, &arrived)?;
             if state.items.len() >= WINDOW_ITEMS as usize || state.ended {
                 return Err(PeerMisbehaved::Order {
                     stream: message.stream,
@@ -371,7 +368,7 @@ impl Serving<'_> {
 
 impl Receive for Serving<'_> {
     #[inline]
-    fn call(&mut self, message: &Message, arrived: Arrived) -> Result<(), PeerMisbehaved> {
+    fn call(&mut self, message: &Message, mut arrived: Arrived) -> Result<(), PeerMisbehaved> {
         if message.flags & (Message::ITEM | Message::END) != 0 {
             return self.item(message, arrived);
         }
@@ -388,12 +385,11 @@ impl Receive for Serving<'_> {
         let mut cx = Context {
             link: Arc::clone(server),
             deadline,
-            metadata: arrived.metadata,
+            metadata: arrived.take_metadata(),
             cancelled: None,
             reply_metadata: Mutex::new(None),
         };
-        let (root, attached) = (arrived.root, arrived.attached);
-        let call = |cx, flow, bell| Call::new(cx, message, root, attached, flow, bell);
+        let call = |cx, flow, bell| Call::new(cx, message, arrived, flow, bell);
         match server.dispatch.find(message.code) {
             Found::Method {
                 service,

@@ -4,11 +4,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use nowire_memory::data::{self, Shared};
-use nowire_protocol::frame::Message;
 use nowire_protocol::head::Block;
 use nowire_protocol::ring::Outgoing;
 
 use super::attached::Attached;
+use super::held::Given;
 use crate::refs::Passing;
 
 /// Words of a root that fit into a message.
@@ -24,36 +24,29 @@ pub(crate) enum Root {
 }
 
 impl Root {
-    /// The root in whole words.
-    #[inline]
-    pub(crate) fn words(&self) -> &[u64] {
-        match self {
-            Self::Inline(words) => words,
-            Self::Long(words) => words,
-        }
-    }
-
-    /// The root that came as bytes.
+    /// The root that is these bytes.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
-        let words = bytes.chunks(8).map(|chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            u64::from_ne_bytes(word)
-        });
-        Self::Long(words.collect())
+        Self::Long(words_of(bytes))
     }
 
     /// The root as bytes, at least `bytes` of them.
     pub(crate) fn to_bytes(&self, bytes: usize) -> Vec<u8> {
-        let mut all: Vec<u8> = self.words().iter().flat_map(|w| w.to_ne_bytes()).collect();
-        all.truncate(bytes);
-        all
+        match self {
+            Self::Inline(words) => bytes_of(words, bytes),
+            Self::Long(words) => bytes_of(words, bytes),
+        }
+    }
+
+    /// Whether such a root fits into a message.
+    #[inline]
+    pub(crate) const fn is_inline<T>() -> bool {
+        size_of::<T>() <= INLINE_WORDS * 8
     }
 
     /// The root of a value, padding zeroed.
     #[inline]
     pub(crate) fn of<T: Shared>(value: &T) -> Self {
-        if const { size_of::<T>() <= INLINE_WORDS * 8 } {
+        if const { Self::is_inline::<T>() } {
             let mut words = [0; INLINE_WORDS];
             data::write_root(value, &mut words);
             Self::Inline(words)
@@ -65,27 +58,118 @@ impl Root {
     }
 }
 
-/// A root, metadata and references as they came, not checked.
+/// Bytes as whole words, zeros behind them.
+fn words_of(bytes: &[u8]) -> Box<[u64]> {
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_ne_bytes(word)
+    });
+    words.collect()
+}
+
+/// The first bytes of words, up to `bytes` of them.
+fn bytes_of(words: &[u64], bytes: usize) -> Vec<u8> {
+    let mut all: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    all.truncate(bytes);
+    all
+}
+
+/// A root as it came, not checked, and what came with it. That is small as long as
+/// nothing did: it is moved some times before somebody takes it.
 #[derive(Debug)]
 pub(crate) struct Arrived {
-    pub(crate) root: Root,
-    pub(crate) metadata: Option<Box<Block>>,
-    pub(crate) attached: Attached,
+    inline: [u64; INLINE_WORDS],
+    besides: Option<Box<Besides>>,
+}
+
+#[derive(Debug, Default)]
+struct Besides {
+    /// Instead of what is inline.
+    root: Option<Box<[u64]>>,
+    metadata: Option<Box<Block>>,
+    attached: Attached,
+    /// What the root points to, if it is lent.
+    lent: Option<Given>,
 }
 
 impl Arrived {
+    /// With nothing besides.
     #[inline]
-    pub(crate) fn inline(message: &Message) -> Self {
+    pub(crate) fn inline(inline: [u64; INLINE_WORDS]) -> Self {
         Self {
-            root: Root::Inline(message.inline),
-            metadata: None,
-            attached: Attached::default(),
+            inline,
+            besides: None,
         }
+    }
+
+    /// What came ahead of its message: a root, metadata, and bytes of blobs.
+    pub(crate) fn ahead(root: &[u8], metadata: Block, bytes: Vec<u8>) -> Self {
+        let besides = Besides {
+            root: Some(words_of(root)),
+            metadata: (!metadata.is_empty()).then(|| Box::new(metadata)),
+            attached: Attached::of_bytes(bytes),
+            lent: None,
+        };
+        Self {
+            inline: [0; INLINE_WORDS],
+            besides: Some(Box::new(besides)),
+        }
+    }
+
+    /// The root in whole words.
+    #[inline]
+    pub(crate) fn words(&self) -> &[u64] {
+        match &self.besides {
+            None => &self.inline,
+            Some(besides) => besides.root.as_deref().unwrap_or(&self.inline),
+        }
+    }
+
+    /// Whether the root came ahead of its message.
+    pub(crate) fn is_long(&self) -> bool {
+        let besides = self.besides.as_ref();
+        besides.is_some_and(|besides| besides.root.is_some())
+    }
+
+    #[inline]
+    pub(crate) fn take_metadata(&mut self) -> Option<Box<Block>> {
+        self.besides.as_mut()?.metadata.take()
+    }
+
+    #[inline]
+    pub(crate) fn take_attached(&mut self) -> Attached {
+        match &mut self.besides {
+            None => Attached::default(),
+            Some(besides) => std::mem::take(&mut besides.attached),
+        }
+    }
+
+    pub(crate) fn attached(&mut self) -> &mut Attached {
+        &mut self.besides.get_or_insert_default().attached
+    }
+
+    /// Lets go of what no item has.
+    pub(crate) fn keep_as_item(&mut self) {
+        if let Some(besides) = &mut self.besides {
+            besides.metadata = None;
+            besides.attached.drop_bytes();
+        }
+    }
+
+    /// What the root points to, if it is lent.
+    #[inline]
+    pub(crate) fn lent(&self) -> Option<&Given> {
+        self.besides.as_ref()?.lent.as_ref()
+    }
+
+    pub(crate) fn set_lent(&mut self, lent: Given) {
+        self.besides.get_or_insert_default().lent = Some(lent);
     }
 
     /// The text of a failure.
     pub(crate) fn text(&self) -> String {
-        let bytes = self.root.to_bytes(usize::MAX);
+        let bytes = bytes_of(self.words(), usize::MAX);
         let end = bytes
             .iter()
             .rposition(|byte| *byte != 0)

@@ -9,7 +9,7 @@ use nowire_protocol::turn::{Queued, Readers, Task, Turn, Turns, Wake};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::calls::{Calls, Place, Waiter};
-use super::client::{Client, Failed, Shared, Waits};
+use super::client::{Failed, Shared, Waits};
 use super::link::Rx;
 use crate::error::ConnectionError;
 use crate::wait::BURST;
@@ -54,8 +54,6 @@ impl Shared {
         deadline: Option<Instant>,
         mut ask: impl FnMut(&mut Calls) -> Option<T>,
     ) -> Result<T, Failed> {
-        // Of many calls on their way, most have been answered by the time
-        // somebody asks.
         if let Some(found) = ask(&mut self.calls()) {
             return Ok(found);
         }
@@ -134,7 +132,7 @@ impl Shared {
         }
         let mut since = None;
         'look: loop {
-            match link.pump(rx, &mut Client(self)) {
+            match self.pump(rx) {
                 Ok(0) => {}
                 Ok(_) => {
                     if let Some(found) = ask(&mut self.calls()) {
@@ -211,7 +209,7 @@ impl Shared {
                 // Whoever waits for the reply finds out.
                 return;
             }
-            let came = link.pump(&mut rx, &mut Client(self)).and_then(|taken| {
+            let came = self.pump(&mut rx).and_then(|taken| {
                 if taken > 0 || link.is_ready_after_lying_down(&mut rx) {
                     link.get_up(&mut rx);
                     return Ok(());
@@ -259,7 +257,7 @@ impl Shared {
         };
         let began = Instant::now();
         loop {
-            match self.link.pump(rx, &mut Client(self)) {
+            match self.pump(rx) {
                 Ok(0) => {}
                 Ok(_) => {
                     if let Some(found) = ask(&mut self.calls()) {

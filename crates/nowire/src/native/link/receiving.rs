@@ -8,7 +8,9 @@ use nowire_memory::heap::MAX_UNSEALED;
 use nowire_memory::heap::PeerHeapError;
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::{Extent, Frame, KIND_EXTENT, Message, ResetCode, StreamId};
+use nowire_protocol::frame::{
+    Extent, Frame, KIND_EXTENT, Message, MessageKind, ResetCode, Slot, StreamId,
+};
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::head::{Block, Fields};
 use nowire_protocol::ring::{Consumer, Control};
@@ -17,8 +19,8 @@ use super::{Link, lock};
 use crate::crash::crash_point;
 use crate::descriptors::{Descriptors, Handed, LOST, Socket, UNREAD_REFERENCES};
 use crate::error::ConnectionError;
-use crate::native::attached::{ATTACHED_LIMIT, Attached};
-use crate::native::value::{Arrived, Root};
+use crate::native::attached::ATTACHED_LIMIT;
+use crate::native::value::Arrived;
 use crate::refs::{Arriving, Come, Step};
 use crate::wait::{Wait, Window};
 
@@ -91,7 +93,7 @@ impl Rx {
     #[inline]
     fn arrived(&mut self, message: &Message) -> Result<Arrived, PeerMisbehaved> {
         let mut arrived = match (self.ahead.take(), message.has(Message::AHEAD)) {
-            (None, false) => Arrived::inline(message),
+            (None, false) => Arrived::inline(message.inline),
             (Some((stream, arrived)), true) if stream == message.stream => arrived,
             _ => return Err(out_of_order(message.stream)),
         };
@@ -113,7 +115,9 @@ impl Rx {
             return Err(PeerMisbehaved::References("not ahead of their message"));
         }
         let references = references.into_iter();
-        arrived.attached.add(references.map(|come| come.reference));
+        arrived
+            .attached()
+            .add(references.map(|come| come.reference));
         Ok(())
     }
 }
@@ -131,12 +135,14 @@ impl Link {
         let mut taken = 0;
         let published = rx.consumer.published();
         while taken < BATCH {
-            match rx.consumer.peek(&self.inbox) {
-                Ok(Some(frame)) => self
-                    .dispatch(rx, frame, to)
-                    .map_err(|what| self.misbehaved(what))?,
+            let next = rx.consumer.peek_slot(&self.inbox);
+            let seen_to = match next {
+                Ok(Some(slot)) => self.dispatch(rx, &slot, to),
                 Ok(None) => break,
-                Err(what) => return Err(self.misbehaved(what)),
+                Err(what) => Err(what),
+            };
+            if let Err(what) = seen_to {
+                return Err(self.misbehaved(what));
             }
             taken += 1;
         }
@@ -164,18 +170,33 @@ impl Link {
     fn dispatch(
         &self,
         rx: &mut Rx,
+        slot: &Slot,
+        to: &mut impl Receive,
+    ) -> Result<(), PeerMisbehaved> {
+        let Some(kind) = slot.message_kind() else {
+            return self.dispatch_other(rx, slot.frame()?, to);
+        };
+        let message = slot.message(kind)?;
+        let arrived = rx.arrived(&message)?;
+        match kind {
+            MessageKind::Call => to.call(&message, arrived)?,
+            MessageKind::Reply => to.reply(&message, arrived)?,
+        }
+        rx.consumer.advance(&self.outbox, 0);
+        Ok(())
+    }
+
+    #[cold]
+    fn dispatch_other(
+        &self,
+        rx: &mut Rx,
         frame: Frame,
         to: &mut impl Receive,
     ) -> Result<(), PeerMisbehaved> {
         let mut payload_bytes = 0;
         match frame {
-            Frame::Call(message) => {
-                let arrived = rx.arrived(&message)?;
-                to.call(&message, arrived)?;
-            }
-            Frame::Reply(message) => {
-                let arrived = rx.arrived(&message)?;
-                to.reply(&message, arrived)?;
+            Frame::Call(message) | Frame::Reply(message) => {
+                return Err(out_of_order(message.stream));
             }
             Frame::Parts(parts) => {
                 payload_bytes = parts.payload_bytes();
@@ -202,14 +223,7 @@ impl Link {
                 if rx.ahead.is_some() {
                     return Err(out_of_order(parts.stream));
                 }
-                rx.ahead = Some((
-                    parts.stream,
-                    Arrived {
-                        root: Root::from_bytes(&root),
-                        metadata: (!metadata.is_empty()).then(|| Box::new(metadata)),
-                        attached: Attached::of_bytes(bytes),
-                    },
-                ));
+                rx.ahead = Some((parts.stream, Arrived::ahead(&root, metadata, bytes)));
             }
             Frame::Segment { page, pages } => {
                 self.add_segment(rx, page, pages)?;

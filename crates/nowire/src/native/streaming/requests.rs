@@ -87,7 +87,7 @@ impl<T: Travel<As: Way>> Inlet<T> {
             let items = std::mem::take(&mut self.taken);
             flow.grant(&self.link.link, self.stream, items);
         }
-        let mut attached = std::mem::take(&mut came.arrived.attached);
+        let mut attached = came.arrived.take_attached();
         let request = self.check(&came)?;
         match <T::As as Way>::request(request, &mut attached) {
             Ok(request) => Some(request),
@@ -109,7 +109,7 @@ impl<T: Travel<As: Way>> Inlet<T> {
         let link = &self.link.link;
         let taken = with_buffers::<Rooted<T>, _>(|buffers| {
             link.peer_heap().take::<Rooted<T>>(
-                came.arrived.root.words(),
+                came.arrived.words(),
                 came.page,
                 came.bytes,
                 link.keeping,
