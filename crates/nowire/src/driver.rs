@@ -83,6 +83,8 @@ pub struct Driver {
     apart: u32,
     apart_next: u32,
     farewell: Option<Pin<Box<Sleep>>>,
+    /// When the kernel is asked again to take what is owed.
+    asks_again: Option<Pin<Box<Sleep>>>,
     hung_up: bool,
     /// Calls taken off the ring and not begun.
     arrivals: Vec<Arc<StreamCell>>,
@@ -117,6 +119,7 @@ impl Driver {
             apart: 0,
             apart_next: 64,
             farewell: None,
+            asks_again: None,
             hung_up: false,
             arrivals: Vec::new(),
         }
@@ -293,6 +296,9 @@ impl Driver {
             }
         }
         self.poll_keep_alive(rx, cx)?;
+        if shared.owes.load(Ordering::Relaxed) {
+            shared.poll_owed(&mut self.asks_again, cx)?;
+        }
         if self.poll_farewell(cx).is_ready() {
             shared.close(ConnectionError::GoingAway {
                 peer: shared.label(),

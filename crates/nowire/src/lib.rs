@@ -90,6 +90,7 @@ mod looking;
 mod met;
 mod names;
 mod native;
+mod owed;
 mod peer;
 mod pool;
 mod receiving;

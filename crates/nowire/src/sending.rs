@@ -20,6 +20,7 @@ use crate::cell::StreamCell;
 use crate::crash::crash_point;
 use crate::descriptors::UNREAD_REFERENCES;
 use crate::error::{ConnectionError, StreamError};
+use crate::owed::Owed;
 use crate::refs::Passing;
 use crate::shared::{BATCH, Shared};
 use crate::wait::Waiting;
@@ -41,6 +42,7 @@ pub(crate) struct Tx {
     /// Frames sent when each descriptor went that the peer has not been seen to
     /// take.
     handed_over: VecDeque<u64>,
+    pub(crate) owed: Owed,
     /// Client: the server takes no further streams.
     pub(crate) going_away: bool,
 }
@@ -54,6 +56,7 @@ impl Tx {
             room_waiters: Vec::new(),
             unsent: Vec::new(),
             handed_over: VecDeque::new(),
+            owed: Owed::default(),
             going_away: false,
         }
     }
@@ -77,7 +80,7 @@ impl Tx {
                 .is_some()
             {}
         }
-        Ok(self.handed_over.len() + count <= UNREAD_REFERENCES)
+        Ok(self.owed.is_empty() && self.handed_over.len() + count <= UNREAD_REFERENCES)
     }
 
     /// Has the peer ring when it makes room, once more.
@@ -176,7 +179,7 @@ impl Shared {
         // are for; whoever looks at the ring finds them there.
         let asleep = tx.bell.must_ring(&self.inbox);
         if !asleep {
-            self.hand_over(references)?;
+            self.hand_over(tx, references)?;
         }
         let extents = extents.into_iter();
         let pushed = tx.producer.push_extents(&self.outbox, &self.inbox, extents);
@@ -187,15 +190,23 @@ impl Shared {
         let pushed = pushed.and_then(|_| self.push(tx, cell, parts));
         crash_point!("refs.frame-pushed");
         if asleep {
-            self.hand_over(references)?;
+            self.hand_over(tx, references)?;
+        }
+        if !tx.owed.is_empty() {
+            self.owes.store(true, Ordering::Relaxed);
+            self.wake_driver();
+            if asleep {
+                // Perhaps nothing else has.
+                self.ring();
+            }
         }
         Ok(pushed)
     }
 
-    fn hand_over(&self, references: &[Passing]) -> Result<(), Errno> {
+    fn hand_over(&self, tx: &mut Tx, references: &[Passing]) -> Result<(), Errno> {
         for passing in references {
             for descriptor in passing.passed().descriptors() {
-                socket::hand_over(self.socket.as_fd(), descriptor)?;
+                tx.owed.hand_over(self.socket.as_fd(), descriptor)?;
                 crash_point!("refs.descriptor-handed-over");
             }
             passing.passed().sent();
@@ -205,7 +216,7 @@ impl Shared {
     }
 
     /// Closes: frames and descriptors no longer go together. Not with `tx` held.
-    fn not_handed_over(&self, error: Errno) -> ConnectionError {
+    pub(crate) fn not_handed_over(&self, error: Errno) -> ConnectionError {
         let peer = self.label();
         self.close(match error {
             // Only a peer that answers no doorbell lets the socket fill.

@@ -9,6 +9,7 @@
 //! (`Rx::lookers`) or the driver is hot and will be polled again.
 
 use std::future::Future;
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     descriptors: Mutex<Descriptors>,
     /// Somebody waits for room in the ring.
     pub(crate) room_wanted: AtomicBool,
+    /// The kernel did not take descriptors that the peer waits for.
+    pub(crate) owes: AtomicBool,
     _charge: crate::budget::Charge,
 }
 
@@ -121,6 +124,7 @@ impl Shared {
             arrivals: Mutex::new(Vec::new()),
             driver: Mutex::new(None),
             room_wanted: AtomicBool::new(false),
+            owes: AtomicBool::new(false),
             outbox: met.outbox,
             inbox: met.inbox,
             _charge: met.charge,
@@ -275,8 +279,12 @@ impl Shared {
                 cell.fail(StreamError::Connection(error.clone()));
             }
             self.room_wanted.store(false, Ordering::Relaxed);
+            self.owes.store(false, Ordering::Relaxed);
             self.vacancies.notify_waiters();
-            let waiters = std::mem::take(&mut self.tx().room_waiters);
+            let mut tx = self.tx();
+            let (waiters, owed) = (take(&mut tx.room_waiters), take(&mut tx.owed));
+            drop(tx);
+            drop(owed);
             waiters.into_iter().for_each(|(waker, _)| waker.wake());
             // Shows the peer our end at once, however long streams keep this alive.
             let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);

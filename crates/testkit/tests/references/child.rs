@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nowire::crash_points;
 use nowire_testkit::depot::{Depot, DepotClient, DepotServer};
-use nowire_testkit::{Starved, panics, warnings, watch};
+use nowire_testkit::{Jammed, Starved, panics, warnings, watch};
 
 use crate::crashes::work_until_lost;
 use crate::setup::Setup;
@@ -97,7 +97,7 @@ fn call(setup: &Setup, runtime: &tokio::runtime::Runtime) {
 
 /// Answers questions, in lines, until there are no more.
 fn answer(setup: &Setup) {
-    let mut starved = None;
+    let (mut starved, mut jammed) = (None, None);
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
         match line.as_str() {
@@ -114,6 +114,14 @@ fn answer(setup: &Setup) {
             "feed" => {
                 drop(starved.take());
                 println!("feed");
+            }
+            "jam" => {
+                jammed = Some(Jammed::new());
+                println!("jam");
+            }
+            "unjam" => {
+                drop(jammed.take());
+                println!("unjam");
             }
             other => println!("what is {other:?}?"),
         }

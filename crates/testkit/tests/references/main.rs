@@ -4,6 +4,7 @@
 mod bad_memory;
 mod child;
 mod crashes;
+mod jammed;
 mod liar;
 mod messages;
 mod old_peers;

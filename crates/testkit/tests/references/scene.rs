@@ -1,6 +1,8 @@
 //! What the tests share: programs, and what they hold.
 
 use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +20,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const DEPOT: &str = "nowire:depot";
 pub(crate) const LAST: &str = "nowire:last";
 
+/// A user without privileges.
+pub(crate) const NOBODY: u32 = 65_534;
+
 pub(crate) type Client = DepotClient<nowire_grpc::Channel>;
 
 /// This program once more, in a role.
@@ -26,7 +31,24 @@ pub(crate) fn command(house: &House, role: &str, setup: &str) -> Command {
     role_of(Command::new(program), house, role, setup)
 }
 
-pub(crate) fn role_of(mut command: Command, house: &House, role: &str, setup: &str) -> Command {
+/// This program once more, in a role, run by another user. Only root may do that, and
+/// the house must be [open](Yard::open_to_all).
+pub(crate) fn command_as(uid: u32, house: &House, role: &str, setup: &str) -> Command {
+    let program = house.dir().join("program");
+    // Not copied by this process: a child that another test starts meanwhile would
+    // hold the file open for writing, and then it cannot be run.
+    let this = std::env::current_exe().expect("this program");
+    let copied = Command::new("cp").arg(this).arg(&program).status();
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "room for a copy"
+    );
+    let mut command = Command::new(program);
+    command.uid(uid).gid(uid);
+    role_of(command, house, role, setup)
+}
+
+fn role_of(mut command: Command, house: &House, role: &str, setup: &str) -> Command {
     command
         .args(["--exact", "child::process", "--nocapture"])
         .env(ROLE, role)
@@ -51,6 +73,14 @@ impl Yard {
             _alone: alone,
         }
     }
+
+    /// A house that other users may enter.
+    pub(crate) fn open_to_all() -> Self {
+        let house = Self::new();
+        let open = std::fs::Permissions::from_mode(0o1777);
+        std::fs::set_permissions(house.dir(), open).expect("the directory is ours");
+        house
+    }
 }
 
 impl Deref for Yard {
@@ -66,6 +96,13 @@ pub(crate) fn serve(house: &House, setup: &str) -> (Program, String) {
     let program = Program::run(command(house, "depot", setup));
     let address = program.line("serving");
     (program, address)
+}
+
+/// A depot in a process of another user.
+pub(crate) fn depot_as(uid: u32, house: &House, setup: &str) -> Program {
+    let program = Program::run(command_as(uid, house, "depot", setup));
+    program.line("serving");
+    program
 }
 
 /// A depot in a process of its own.

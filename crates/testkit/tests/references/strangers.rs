@@ -2,8 +2,6 @@
 //! none.
 
 use std::collections::HashSet;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use nowire_protocol::frame::Extent;
 use nowire_testkit::depot::{Cut, Order, Parcel, contents, is_made_of};
@@ -13,13 +11,13 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::pipe::SpliceFlags;
 
 use crate::liar::Liar;
-use crate::scene::{DEPOT, PATIENCE, Yard, client, depot, descriptors, role_of};
+use crate::scene::{
+    DEPOT, NOBODY, PATIENCE, Yard, client, command_as, depot, depot_as, descriptors,
+};
 use crate::setup::Setup;
 
 const BYTES: usize = 20_480;
 const WINDOW: u32 = 256 << 10;
-const NOBODY: u32 = 65_534;
-
 /// What came of an order.
 struct Delivery {
     extents: Vec<Extent>,
@@ -243,19 +241,8 @@ pub(crate) fn be_another_user(setup: &Setup) {
 
 /// Into how many files the deliveries to a process of `uid` went.
 fn files(house: &Yard, uid: u32) -> usize {
-    let program = house.dir().join("program");
-    // Not copied by this process: a child that another test starts meanwhile would
-    // hold the file open for writing, and then it cannot be run.
-    let this = std::env::current_exe().expect("this program");
-    let copied = Command::new("cp").arg(this).arg(&program).status();
-    assert!(
-        copied.is_ok_and(|status| status.success()),
-        "room for a copy"
-    );
-    let mut command = Command::new(program);
-    command.uid(uid).gid(uid);
     let setup = format!("at={DEPOT} trusted=0");
-    let stranger = Program::run(role_of(command, house, "another-user", &setup));
+    let stranger = Program::run(command_as(uid, house, "another-user", &setup));
     let said = stranger.line("inodes");
     let mut inodes: Vec<_> = said.split(' ').collect();
     assert_eq!(inodes.len(), 40);
@@ -270,10 +257,7 @@ fn memory_that_another_user_saw_is_never_used_again() {
         println!("skipped: needs root, to run a program as another user");
         return;
     }
-    let house = Yard::new();
-    use std::os::unix::fs::PermissionsExt;
-    let open = std::fs::Permissions::from_mode(0o1777);
-    std::fs::set_permissions(house.dir(), open).expect("the directory is ours");
+    let house = Yard::open_to_all();
     let mut program = depot(&house, &format!("at={DEPOT} trusted={NOBODY}"));
     assert_eq!(files(&house, NOBODY), 40, "each in memory of its own");
     assert!(files(&house, 0) < 40, "or the above shows nothing");
@@ -287,23 +271,9 @@ fn what_came_from_one_user_is_not_passed_to_another_as_it_is() {
         println!("skipped: needs root, to run a program as another user");
         return;
     }
-    let house = Yard::new();
-    use std::os::unix::fs::PermissionsExt;
-    let open = std::fs::Permissions::from_mode(0o1777);
-    std::fs::set_permissions(house.dir(), open).expect("the directory is ours");
-    let program = house.dir().join("program");
-    let this = std::env::current_exe().expect("this program");
-    let copied = Command::new("cp").arg(this).arg(&program).status();
-    assert!(
-        copied.is_ok_and(|status| status.success()),
-        "room for a copy"
-    );
-    let mut command = Command::new(program);
-    command.uid(NOBODY).gid(NOBODY);
+    let house = Yard::open_to_all();
     let last = crate::scene::LAST;
-    let stranger = role_of(command, &house, "depot", &format!("at={last} trusted=0"));
-    let stranger = Program::run(stranger);
-    stranger.line("serving");
+    let stranger = depot_as(NOBODY, &house, &format!("at={last} trusted=0"));
     let setup = format!("at={DEPOT} next={last} trusted={NOBODY}");
     let _forwarder = depot(&house, &setup);
     let mut client = client(&house, DEPOT, "");

@@ -1,0 +1,65 @@
+//! Users who have as many descriptors on their way as the kernel lets them.
+
+use std::time::Duration;
+
+use nowire_testkit::depot::{Nothing, Parcel, contents};
+
+use crate::scene::{
+    DEPOT, LAST, NOBODY, PATIENCE, Yard, assert_lets_go, assert_live, client, depot, depot_as,
+    reference,
+};
+
+const BYTES: usize = 50_000;
+
+#[test]
+fn descriptors_that_the_kernel_does_not_take_now_are_handed_over_later() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root, to run a program as another user");
+        return;
+    }
+    let house = Yard::open_to_all();
+    let mut last = depot(&house, &format!("at={LAST} trusted={NOBODY}"));
+    let setup = format!("at={DEPOT} next={LAST} trusted=0");
+    let mut forwarder = depot_as(NOBODY, &house, &setup);
+    let mut inspector = client(&house, LAST, "");
+    let mut client = client(&house, DEPOT, &format!("trusted={NOBODY}"));
+    house.runtime().block_on(async {
+        client
+            .forward(Parcel::of(1, reference(1, BYTES)))
+            .await
+            .expect("served");
+        for round in 2..5 {
+            assert_eq!(forwarder.ask("jam"), "");
+            let mut forwarding: Vec<_> = (0..3)
+                .map(|_| {
+                    let mut client = client.clone();
+                    tokio::spawn(async move {
+                        let sent = reference(round, BYTES);
+                        client.forward(Parcel::of(round, sent)).await
+                    })
+                })
+                .collect();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(forwarding.iter().all(|call| !call.is_finished()));
+            // Other calls to the forwarder go on.
+            let small = Parcel::of(round, contents(round, 100));
+            let receipt = client.store(small).await.expect("served").into_inner();
+            assert_eq!((receipt.failed, receipt.wrong), (0, 0), "{receipt:?}");
+            assert_eq!(forwarder.ask("unjam"), "");
+            for call in forwarding.drain(..) {
+                let call = tokio::time::timeout(PATIENCE, call);
+                let receipt = call.await.expect("no hang").expect("no panic");
+                let receipt = receipt.expect("served").into_inner();
+                assert_eq!((receipt.failed, receipt.wrong), (0, 0), "{receipt:?}");
+                assert_eq!(receipt.by_reference, 1);
+            }
+        }
+        inspector.clear(Nothing {}).await.expect("served");
+    });
+    for program in [&mut forwarder, &mut last] {
+        assert_eq!(program.ask("misbehaved"), "0");
+        assert_eq!(program.ask("panics"), "0");
+    }
+    assert_lets_go(&forwarder);
+    assert_live(0);
+}
