@@ -77,6 +77,13 @@ impl Ringer {
         true
     }
 
+    /// The peer was not rung after all: the next question is answered as if this one
+    /// had not been asked.
+    pub fn did_not_ring(&mut self) {
+        // No peer that sleeps says so.
+        self.rung_for = 0;
+    }
+
     /// Whether the word says that the peer is down, however often it was rung.
     pub fn is_down(&self, peer: &impl ReadMemory) -> bool {
         peer.load(self.offset, Ordering::Relaxed) % 2 == 1

@@ -3,11 +3,14 @@
 use std::io::BufRead;
 use std::path::PathBuf;
 
-use nowire::crash_points;
+use nowire::{Blob, Keeping, crash_points};
 use nowire_testkit::depot::{Depot, DepotClient, DepotServer};
+use nowire_testkit::native::{SurveyClient, channel_options};
 use nowire_testkit::{Jammed, Starved, panics, warnings, watch};
 
 use crate::crashes::work_until_lost;
+use crate::jammed::BYTES;
+use crate::scene::reference;
 use crate::setup::Setup;
 use crate::strangers::be_another_user;
 
@@ -40,6 +43,7 @@ fn process() {
         "depot" => depot(&setup, &runtime),
         "caller" => call(&setup, &runtime),
         "another-user" => be_another_user(&setup),
+        "weigher" => weigh(&setup),
         other => panic!("no such role: {other}"),
     }
     // What is still open is not waited for.
@@ -95,11 +99,47 @@ fn call(setup: &Setup, runtime: &tokio::runtime::Runtime) {
     answer(setup);
 }
 
+/// Has data weighed through native calls when it is told to; tells what came of that
+/// when it is asked.
+fn weigh(setup: &Setup) {
+    let mut options = channel_options(setup.dir(), Keeping::Copy);
+    options.connect.trusted = setup.trust();
+    let address = setup.word("to").expect("an address");
+    let channel = nowire::connect_with(address, options).expect("it serves");
+    let client = SurveyClient::new(channel);
+    announce("working");
+    let mut weighing = None;
+    answer_also(setup, |line| match line {
+        "weigh" => {
+            let client = client.clone();
+            weighing = Some(std::thread::spawn(move || {
+                let data = reference(1, BYTES);
+                *client.weigh(data, Blob::default()).expect("served")
+            }));
+            Some(String::new())
+        }
+        "weighed" => Some(match weighing.take_if(|call| call.is_finished()) {
+            Some(call) => call.join().expect("no panic").to_string(),
+            None => "not yet".to_owned(),
+        }),
+        _ => None,
+    });
+}
+
 /// Answers questions, in lines, until there are no more.
 fn answer(setup: &Setup) {
+    answer_also(setup, |_| None);
+}
+
+/// The same, and other questions.
+fn answer_also(setup: &Setup, mut other: impl FnMut(&str) -> Option<String>) {
     let (mut starved, mut jammed) = (None, None);
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
+        if let Some(answer) = other(&line) {
+            println!("{line} {answer}");
+            continue;
+        }
         match line.as_str() {
             "panics" => println!("panics {}", panics()),
             "misbehaved" => println!("misbehaved {}", warnings("misbehaved").len()),

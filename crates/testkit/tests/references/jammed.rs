@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use nowire_testkit::depot::{Nothing, Parcel, contents};
 
+use nowire::{Server, Trust};
+use nowire_testkit::Program;
+use nowire_testkit::native::{SurveyServer, Surveyor};
+
 use crate::scene::{
-    DEPOT, LAST, NOBODY, PATIENCE, Yard, assert_lets_go, assert_live, client, depot, depot_as,
-    reference,
+    DEPOT, LAST, NOBODY, PATIENCE, Yard, assert_lets_go, assert_live, client, command_as, depot,
+    depot_as, reference, wait_until,
 };
 
-const BYTES: usize = 50_000;
+/// Another user without privileges: what is on its way counts for a user.
+const NOBODY_ELSE: u32 = NOBODY - 1;
+
+pub(crate) const BYTES: usize = 50_000;
 
 #[test]
 fn descriptors_that_the_kernel_does_not_take_now_are_handed_over_later() {
@@ -39,7 +46,7 @@ fn descriptors_that_the_kernel_does_not_take_now_are_handed_over_later() {
                     })
                 })
                 .collect();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
             assert!(forwarding.iter().all(|call| !call.is_finished()));
             // Other calls to the forwarder go on.
             let small = Parcel::of(round, contents(round, 100));
@@ -62,4 +69,39 @@ fn descriptors_that_the_kernel_does_not_take_now_are_handed_over_later() {
     }
     assert_lets_go(&forwarder);
     assert_live(0);
+}
+
+#[test]
+fn a_native_call_waits_until_the_kernel_takes_its_descriptors() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root, to run a program as another user");
+        return;
+    }
+    let house = Yard::open_to_all();
+    let _running = Server::builder()
+        .add(SurveyServer::new(Surveyor::default()))
+        .runtime_dir(house.dir())
+        .allowed(Trust {
+            uids: vec![NOBODY_ELSE],
+            gids: Vec::new(),
+        })
+        .start("nowire:survey")
+        .expect("the address is free");
+    let setup = "to=nowire:survey trusted=0";
+    let mut weigher = Program::run(command_as(NOBODY_ELSE, &house, "weigher", setup));
+    weigher.line("working");
+    for _ in 0..3 {
+        weigher.ask("jam");
+        weigher.ask("weigh");
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(weigher.ask("weighed"), "not yet");
+        weigher.ask("unjam");
+        let mut weighed = String::new();
+        wait_until("it is weighed", || {
+            weighed = weigher.ask("weighed");
+            weighed != "not yet"
+        });
+        assert_eq!(weighed, BYTES.to_string());
+    }
+    assert_eq!(weigher.ask("panics"), "0");
 }

@@ -47,7 +47,11 @@ impl Setup {
         }
     }
 
-    fn trust(&self) -> Trust {
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
         Trust {
             uids: self
                 .number("trusted")

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use nowire_memory::refs::MAX_DESCRIPTORS;
 use nowire_memory::{PeerSegment, socket};
@@ -25,6 +26,9 @@ use crate::refs::Passing;
 /// Messages and control frames that may wait for room, beyond those that the
 /// streams can cause.
 const BACKLOG: usize = 4096;
+
+/// How long to wait before the kernel is asked again to take a descriptor.
+const ASK_AGAIN: Duration = Duration::from_micros(100);
 
 const _: () = assert!(MAX_DESCRIPTORS <= UNREAD_REFERENCES);
 
@@ -287,11 +291,13 @@ impl Link {
         let must_ring = tx.bell.must_ring(&self.inbox);
         let error = match socket::hand_over(self.socket.as_fd(), descriptor) {
             Ok(()) => return Handing::Done,
-            // As many are on their way as this user may have; others make room.
+            // As many are on their way as this user may have; others make room, and
+            // nothing tells when.
             Err(Errno::TOOMANYREFS) => {
                 if must_ring {
-                    self.ring();
+                    tx.bell.did_not_ring();
                 }
+                std::thread::sleep(ASK_AGAIN);
                 return Handing::NotNow;
             }
             Err(error) => error,
