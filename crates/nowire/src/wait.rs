@@ -35,7 +35,10 @@ const SPIN: Duration = Duration::from_millis(10);
 /// Looking is tried again after at most this many waits without, as a power of two.
 const RAREST: u32 = 8;
 
-/// Looks that went on for longer than a moment between two offers of the core.
+/// Moments that a look lasts before it offers its core. A small call is answered
+/// in less, and an offer takes a microsecond.
+const UNOFFERED: u32 = 4;
+/// Moments spent looking for longer than that, from one offer to the next.
 const OFFERED_EACH: u32 = 16;
 /// Offers of the core taken, those declined since counted off, that make it a
 /// crowded one.
@@ -49,7 +52,9 @@ pub(crate) struct Window {
     in_vain: u32,
     /// Waits left that sleep at once.
     skip: u32,
-    /// Looks since the core was offered to others.
+    /// Moments that this look has lasted.
+    lasted: u32,
+    /// Moments of long looks since the core was offered to others.
     unoffered: u32,
     /// How often others took it lately.
     taken: u32,
@@ -61,6 +66,7 @@ impl Window {
             policy,
             in_vain: 0,
             skip: 0,
+            lasted: 0,
             unoffered: 0,
             taken: 0,
         }
@@ -78,18 +84,26 @@ impl Window {
     /// A look found something.
     pub(crate) fn paid_off(&mut self) {
         self.in_vain = 0;
+        self.lasted = 0;
     }
 
-    /// A look goes on for longer than a moment: whether to end it, because others
-    /// want the core.
+    /// A look goes on for one moment more: whether to end it, because others want
+    /// the core.
     pub(crate) fn is_crowded(&mut self) -> bool {
-        self.unoffered += 1;
-        let due = self.taken > 0 || self.unoffered >= OFFERED_EACH;
-        if self.policy != Wait::Adaptive || !due {
+        self.is_offer_due() && self.offered(offer_core())
+    }
+
+    fn is_offer_due(&mut self) -> bool {
+        if self.policy != Wait::Adaptive {
             return false;
         }
-        self.unoffered = 0;
-        self.offered(offer_core())
+        self.lasted += 1;
+        self.unoffered += u32::from(self.lasted > UNOFFERED);
+        let due = self.taken > 0 || self.unoffered >= OFFERED_EACH;
+        if due {
+            self.unoffered = 0;
+        }
+        due
     }
 
     fn offered(&mut self, taken: bool) -> bool {
@@ -110,6 +124,7 @@ impl Window {
 
     /// A wait goes to sleep, having looked in vain for its time.
     pub(crate) fn sleeps(&mut self) {
+        self.lasted = 0;
         if self.skip > 0 {
             self.skip -= 1;
         } else {
@@ -250,6 +265,22 @@ mod tests {
         assert_eq!(sleeps_without_looking(&mut window), 256);
         assert!(!window.offered(false), "gone");
         assert!(!window.offered(true), "once may be chance");
+    }
+
+    #[test]
+    fn looks_that_find_something_soon_offer_nothing() {
+        let mut window = Window::new(Wait::Adaptive);
+        for _ in 0..100 {
+            for _ in 0..UNOFFERED {
+                assert!(!window.is_offer_due());
+            }
+            window.paid_off();
+        }
+        let offered_at = (1..).find(|_| window.is_offer_due());
+        assert_eq!(offered_at, Some(UNOFFERED + OFFERED_EACH));
+        window.paid_off();
+        assert!(!window.offered(true));
+        assert!(window.is_offer_due(), "others took it: asked at once");
     }
 
     #[test]
