@@ -167,12 +167,11 @@ where
         }
         while self.next.is_empty() {
             let Some(body) = &mut self.body else { break };
-            let mut produce = || Pin::new(&mut *body).poll_frame(cx);
-            let (produced, carried) = match &self.carrier {
-                Some(carrier) => Carried::collect(carrier, produce),
-                None => (produce(), Carried::default()),
-            };
-            if let Err(error) = self.take_along(carried) {
+            let produce = || Pin::new(body).poll_frame(cx);
+            let (produced, carried) = Carried::collect(&mut self.carrier, produce);
+            if let Some(carried) = carried
+                && let Err(error) = self.take_along(carried)
+            {
                 self.fail(ref_status(&error))?;
                 break;
             }
@@ -204,9 +203,7 @@ where
     }
 
     fn take_along(&mut self, carried: Carried) -> Result<(), RefError> {
-        if !carried.is_empty() {
-            self.references.extend(carried.pass(&self.sender)?);
-        }
+        self.references.extend(carried.pass(&self.sender)?);
         Ok(())
     }
 

@@ -365,11 +365,10 @@ impl Shared {
                 }
             }
         };
-        let ahead = rx.ahead.len();
-        for come in rx.ahead.drain(..) {
-            self.bring(&cell, come)?;
-        }
-        if ahead > 0 {
+        if !rx.ahead.is_empty() {
+            for come in rx.ahead.drain(..) {
+                self.bring(&cell, come)?;
+            }
             crash_point!("refs.frame-taken");
         }
         let head_bytes = parts.head_bytes.unwrap_or(0) as usize;

@@ -145,7 +145,7 @@ impl Shared {
     /// How many of the first references may go together, with so many bytes of
     /// credit.
     pub(crate) fn batch(&self, references: &[Passing], credit_bytes: usize) -> usize {
-        let Some(connection) = &self.references else {
+        let Some(connection) = self.references.as_ref().filter(|_| !references.is_empty()) else {
             return 0;
         };
         let affordable = credit_bytes / REFERENCE_BYTES as usize;

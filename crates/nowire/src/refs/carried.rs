@@ -7,9 +7,9 @@
 //! stored or to be sent elsewhere, holds plain bytes.
 
 use std::cell::RefCell;
+use std::mem;
 
 use nowire_memory::refs::{Ref, RefError};
-use smallvec::SmallVec;
 
 #[cfg(feature = "prost")]
 use super::arrived::{TOKEN_BYTES, token};
@@ -17,59 +17,92 @@ use super::connection::{Carrier, Passings};
 use crate::Sender;
 
 thread_local! {
-    static CARRYING: RefCell<Option<Carrying>> = const { RefCell::new(None) };
+    static CARRYING: RefCell<Carrying> = const { RefCell::new(Carrying::NOTHING) };
     static BROKEN: RefCell<Option<RefError>> = const { RefCell::new(None) };
 }
 
+/// What is asked for on this thread; without a carrier the rest is empty.
 #[derive(Debug)]
 struct Carrying {
-    carrier: Carrier,
+    carrier: Option<Carrier>,
     /// From how many bytes on data goes by reference in the message that is being
     /// encoded: decided once a message, whose length is asked for before its bytes.
     from_bytes: Option<usize>,
-    /// How many more references may be carried.
-    room: usize,
+    /// How many more references may be carried, once there was a message.
+    room: Option<usize>,
     /// Where the blobs lie that go by reference in this message: each is asked
     /// several times how it goes, and must say the same each time.
-    referred: SmallVec<[usize; 2]>,
+    referred: Vec<usize>,
     carried: Carried,
+}
+
+impl Carrying {
+    const NOTHING: Self = Self {
+        carrier: None,
+        from_bytes: None,
+        room: None,
+        referred: Vec::new(),
+        carried: Carried { refs: Vec::new() },
+    };
 }
 
 /// The references of what was encoded, by the numbers in their tokens.
 #[derive(Debug, Default)]
 pub struct Carried {
-    refs: SmallVec<[(u64, Ref); 1]>,
+    refs: Vec<(u64, Ref)>,
 }
 
 /// Puts back what was there, also when the body panics.
-struct Restore(Option<Carrying>);
+struct Restore<'a> {
+    carrier: &'a mut Option<Carrier>,
+    carried: &'a mut Option<Carried>,
+    outer: Option<Carrying>,
+}
 
-impl Drop for Restore {
+impl<'a> Restore<'a> {
+    fn new(carrier: &'a mut Option<Carrier>, carried: &'a mut Option<Carried>) -> Self {
+        let outer = CARRYING.with_borrow_mut(|carrying| {
+            let is_amid = carrying.carrier.is_some();
+            let outer = is_amid.then(|| mem::replace(carrying, Carrying::NOTHING));
+            carrying.carrier = carrier.take();
+            outer
+        });
+        Self {
+            carrier,
+            carried,
+            outer,
+        }
+    }
+}
+
+impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        CARRYING.set(self.0.take());
+        CARRYING.with_borrow_mut(|carrying| {
+            *self.carrier = carrying.carrier.take();
+            carrying.room = None;
+            if !carrying.carried.refs.is_empty() {
+                *self.carried = Some(mem::take(&mut carrying.carried));
+            }
+            if let Some(outer) = self.outer.take() {
+                *carrying = outer;
+            }
+        });
     }
 }
 
 impl Carried {
     /// Runs `produce`, which may encode messages for the peer of `carrier`, and
-    /// gathers the references in them.
-    pub fn collect<R>(carrier: &Carrier, produce: impl FnOnce() -> R) -> (R, Self) {
-        let carrying = Carrying {
-            carrier: carrier.clone(),
-            from_bytes: None,
-            room: carrier.0.room(),
-            referred: SmallVec::new(),
-            carried: Self::default(),
-        };
-        let _restore = Restore(CARRYING.replace(Some(carrying)));
+    /// gathers the references in them, if there are some. Meanwhile the carrier is
+    /// not in its place.
+    pub fn collect<R>(
+        carrier: &mut Option<Carrier>,
+        produce: impl FnOnce() -> R,
+    ) -> (R, Option<Self>) {
+        let mut carried = None;
+        let restore = Restore::new(carrier, &mut carried);
         let produced = produce();
-        let carried = CARRYING.take().map(|carrying| carrying.carried);
-        (produced, carried.unwrap_or_default())
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.refs.is_empty()
+        drop(restore);
+        (produced, carried)
     }
 
     /// Makes them ready to be sent, in the order of their numbers, by `sender`.
@@ -103,9 +136,9 @@ pub fn encoding<R>(encode: impl FnOnce() -> R) -> Result<R, RefError> {
     }
     fn set(encoding: bool) {
         CARRYING.with_borrow_mut(|carrying| {
-            if let Some(carrying) = carrying {
-                let Carrier(references) = &carrying.carrier;
+            if let Some(Carrier(references)) = &carrying.carrier {
                 carrying.from_bytes = encoding.then(|| references.reference_from_bytes());
+                carrying.room.get_or_insert_with(|| references.room());
                 carrying.referred.clear();
             }
         });
@@ -127,7 +160,7 @@ pub(super) fn broken(error: RefError) {
 /// encoded on this thread; none if it goes by value.
 #[cfg(feature = "prost")]
 pub(super) fn reference_from_bytes() -> Option<usize> {
-    CARRYING.with_borrow(|carrying| carrying.as_ref()?.from_bytes)
+    CARRYING.with_borrow(|carrying| carrying.from_bytes)
 }
 
 /// Whether the blob that lies there, which is long enough, may go by reference in
@@ -135,16 +168,13 @@ pub(super) fn reference_from_bytes() -> Option<usize> {
 #[cfg(feature = "prost")]
 pub(super) fn may_refer(address: usize) -> bool {
     CARRYING.with_borrow_mut(|carrying| {
-        let Some(carrying) = carrying else {
-            return false;
-        };
         if carrying.referred.contains(&address) {
             return true;
         }
-        let Some(room) = carrying.room.checked_sub(1) else {
+        let Some(room) = carrying.room.and_then(|room| room.checked_sub(1)) else {
             return false;
         };
-        carrying.room = room;
+        carrying.room = Some(room);
         carrying.referred.push(address);
         true
     })
@@ -154,7 +184,7 @@ pub(super) fn may_refer(address: usize) -> bool {
 #[cfg(feature = "prost")]
 pub(super) fn pool() -> Option<nowire_memory::refs::Pool> {
     CARRYING.with_borrow(|carrying| {
-        let Carrier(references) = &carrying.as_ref()?.carrier;
+        let Carrier(references) = carrying.carrier.as_ref()?;
         Some(references.pool().clone())
     })
 }
@@ -163,8 +193,7 @@ pub(super) fn pool() -> Option<nowire_memory::refs::Pool> {
 #[cfg(feature = "prost")]
 pub(super) fn carry(reference: &Ref) -> Option<[u8; TOKEN_BYTES]> {
     CARRYING.with_borrow_mut(|carrying| {
-        let carrying = carrying.as_mut()?;
-        let Carrier(references) = &carrying.carrier;
+        let Carrier(references) = carrying.carrier.as_ref()?;
         let number = references.number();
         carrying.carried.refs.push((number, reference.clone()));
         Some(token(references.peer_key(), number))

@@ -223,8 +223,8 @@ impl References {
     }
 }
 
-/// References that go together: mostly there is one.
-pub type Passings = SmallVec<[Passing; 1]>;
+/// References that go together.
+pub type Passings = Vec<Passing>;
 
 /// A reference on its way to the peer.
 #[derive(Debug)]
