@@ -122,7 +122,8 @@ impl Sender {
         // As in `poll_data`: who always finds room must let others run.
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let sent = self.poll_send_now(cx, sending);
-        if sent.is_ready() {
+        // What ends a stream happens once: its answer counts, or what was asked.
+        if sent.is_ready() && !self.ended {
             coop.made_progress();
         }
         sent
@@ -233,8 +234,10 @@ impl Sender {
                     return Poll::Ready(Err(error));
                 }
             }
-            sending.references.drain(..batch);
-            self.cell.sent_references(batch);
+            if batch > 0 {
+                sending.references.drain(..batch);
+                self.cell.sent_references(batch);
+            }
             self.ended = parts.end;
             if parts.end {
                 self.cell.sender_ended();
@@ -356,7 +359,10 @@ impl Receiver {
     /// # Errors
     /// If the stream was reset or the connection is over.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Block, StreamError>> {
-        self.connection.shared().poll_half(
+        // Whose turn is over may not have sent its request: nobody shall look for
+        // the answer.
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let head = self.connection.shared().poll_half(
             &self.cell,
             Half::Reader,
             self.may_burst(),
@@ -365,7 +371,11 @@ impl Receiver {
                 Some(head) => Some(Ok(head)),
                 None => state.failure.clone().map(Err),
             },
-        )
+        );
+        if head.is_ready() {
+            coop.made_progress();
+        }
+        head
     }
 
     /// The next data, none at its end. The trailer block is there by then.
@@ -409,7 +419,7 @@ impl Receiver {
                 bytes,
             });
         }
-        if data.is_ready() {
+        if let Poll::Ready(Some(_)) = data {
             coop.made_progress();
         }
         data
