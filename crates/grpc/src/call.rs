@@ -19,10 +19,6 @@ pub(crate) struct Call {
     state: State,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each call, and a box would be an allocation for each call"
-)]
 enum State {
     Opening {
         connection: Connection,
