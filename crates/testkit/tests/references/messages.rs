@@ -417,6 +417,8 @@ fn a_token_is_good_once_and_while_its_call_is_open() {
         let again = failure(&messages[0]);
         assert!(again.contains("not valid any more"), "{again}");
         drop(stream);
+        // The call ends for good a moment later: its frames may just be looked at.
+        assert_nothing_held_here_but(1);
         for late in &messages[1..] {
             let late = failure(late);
             assert!(late.contains("not valid any more"), "{late}");
