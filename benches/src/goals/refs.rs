@@ -145,13 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_is_what_services_beyond_the_second_add() -> anyhow::Result<()> {
+    fn a_hop_is_what_services_add_between_chains_that_end_on_one_core() -> anyhow::Result<()> {
         let rows = [
             row(Carrier::Nowire, 0, 1, 5_000)?,
-            row(Carrier::Nowire, 0, 2, 30_000)?,
+            row(Carrier::Nowire, 0, 2, 20_000)?,
+            row(Carrier::Nowire, 0, 3, 40_000)?,
             row(Carrier::Nowire, 0, 7, 80_000)?,
             row(Carrier::Refs, 64 * KIB, 1, 20_000)?,
-            row(Carrier::Refs, 64 * KIB, 2, 50_000)?,
+            row(Carrier::Refs, 64 * KIB, 2, 25_000)?,
+            row(Carrier::Refs, 64 * KIB, 3, 61_000)?,
             row(Carrier::Refs, 64 * KIB, 7, 105_000)?,
         ];
         let goal = "64 KiB, time per forwarding hop";
@@ -160,7 +162,7 @@ mod tests {
             reached.contains("1.10 x") && reached.ends_with(" yes"),
             "{reached}"
         );
-        let without_chain = line(&rows[..5], goal);
+        let without_chain = line(&rows[..7], goal);
         assert!(without_chain.ends_with("not measured"), "{without_chain}");
         Ok(())
     }

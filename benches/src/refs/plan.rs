@@ -91,7 +91,7 @@ pub(crate) fn shared_sizes(args: &RefsArgs, case: Case) -> Vec<usize> {
 
 fn nested(args: &RefsArgs) -> Vec<Group> {
     let (sizes, lengths): (&[usize], &[usize]) = if args.quick {
-        (&[0, 4 * KIB, 64 * KIB, MIB], &[1, 2, LONGEST])
+        (&[0, 4 * KIB, 64 * KIB, MIB], &[1, 3, LONGEST])
     } else {
         let sizes = &[0, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB];
         (sizes, &[1, 2, 3, 4, 5, 6, LONGEST])

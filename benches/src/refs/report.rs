@@ -167,10 +167,13 @@ fn by_length(rows: &[&Row], in_flight: usize, figure: fn(&Row) -> String) -> Str
 }
 
 /// What each further forwarding service adds to a call, in ns: the median through
-/// the longest chain less the median through the shortest that has one, by the
-/// services between. One service alone has a core for itself, so its time says
-/// nothing of the others'.
+/// the longest chain less the median through the shortest that can be compared with
+/// it, by the services between. One service alone has a core for itself, so its time
+/// says nothing of the others'. And both chains must end on the same core: the last
+/// service finds data that was written on its own core in that core's cache, and
+/// fetching it from the other one is not the work of those between.
 pub(crate) fn hop_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
+    let ends_alike = |services: usize| services > 1 && (LONGEST - services).is_multiple_of(2);
     let mut ends = rows
         .iter()
         .filter(|row| {
@@ -180,7 +183,7 @@ pub(crate) fn hop_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64
                 && row.in_flight == 1
         })
         .filter_map(|row| Some((row.passing.services?, row.p50_ns as f64)))
-        .filter(|&(services, _)| services > 1)
+        .filter(|&(services, _)| ends_alike(services))
         .collect::<Vec<_>>();
     ends.sort_by_key(|&(services, _)| services);
     let (&(from, short_ns), &(to, long_ns)) = (ends.first()?, ends.last()?);
