@@ -21,6 +21,9 @@ pub(crate) const SEALABLE: SealFlags = SealFlags::FUTURE_WRITE
 /// `f_type` of memory file systems, memfds included.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 
+/// What `st_blocks` counts.
+const STAT_BLOCK_BYTES: u64 = 512;
+
 /// Why a segment could not be made or was not accepted.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -197,6 +200,22 @@ pub(crate) fn verify(
     size_bytes: usize,
     needed: SealFlags,
 ) -> Result<SealFlags, SegmentError> {
+    let found = verify_amount(file, size_bytes, needed)?;
+    // The number of allocated blocks would not do: blocks reserved beyond
+    // the end of the file before it was sealed would hide a hole.
+    expect_no_hole(file, size_bytes)?;
+    Ok(found)
+}
+
+/// As [`verify`], but that all pages are where they must be is not looked at, which
+/// takes the longer the more there are: only that the owner has as much memory as it
+/// says. That is enough for bytes that are copied by the kernel, which gives zeroes
+/// for a hole.
+pub(crate) fn verify_amount(
+    file: BorrowedFd<'_>,
+    size_bytes: usize,
+    needed: SealFlags,
+) -> Result<SealFlags, SegmentError> {
     // Asked first: it is answered by the kernel itself, whereas questions
     // about a file on FUSE or NFS are answered by whoever serves it, or never.
     let found = seals_of(file, size_bytes)?;
@@ -214,25 +233,30 @@ pub(crate) fn verify(
     if kind as u64 != TMPFS_MAGIC {
         return Err(SegmentError::NotMemory);
     }
-    let found_bytes = fs::fstat(file)
-        .map_err(os_error("fstat", size_bytes))?
-        .st_size as u64;
+    let stat = fs::fstat(file).map_err(os_error("fstat", size_bytes))?;
+    let found_bytes = stat.st_size as u64;
     if size_bytes == 0 || u64::try_from(size_bytes) != Ok(found_bytes) {
         return Err(SegmentError::WrongSize {
             found_bytes,
             expected_bytes: size_bytes,
         });
     }
-    // The number of allocated blocks would not do: blocks reserved beyond
-    // the end of the file before it was sealed would hide a hole.
+    if (stat.st_blocks as u64).saturating_mul(STAT_BLOCK_BYTES) < found_bytes {
+        expect_no_hole(file, size_bytes)?;
+    }
+    Ok(found)
+}
+
+/// Refuses a file of which a page is lacking.
+fn expect_no_hole(file: BorrowedFd<'_>, size_bytes: usize) -> Result<(), SegmentError> {
     let hole_offset = first_hole(file).map_err(os_error("lseek", size_bytes))?;
-    if hole_offset < found_bytes {
+    if hole_offset < size_bytes as u64 {
         return Err(SegmentError::Sparse {
             size_bytes,
             hole_offset,
         });
     }
-    Ok(found)
+    Ok(())
 }
 
 fn create_memfd(label: &str) -> rustix::io::Result<OwnedFd> {

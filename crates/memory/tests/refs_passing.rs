@@ -794,3 +794,38 @@ fn refs_are_passed_from_a_pool_that_never_uses_memory_again() {
     let part = shared.slice(1..5).expect("inside");
     assert_eq!(bytes_of(&way.carry(&part)), data[1..5]);
 }
+
+#[test]
+fn a_hole_hidden_by_blocks_beyond_the_end_reads_as_zeroes_and_is_never_mapped() {
+    let bytes = 1_u64 << 20;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = fs::memfd_create("hidden", flags).expect("a memory file");
+    fs::ftruncate(&file, bytes).expect("a size");
+    fs::fallocate(&file, FallocateFlags::KEEP_SIZE, bytes, bytes).expect("reserving");
+    fs::fcntl_add_seals(&file, SEALABLE).expect("seals");
+    let blocks = fs::fstat(&file).expect("a file").st_blocks as u64;
+    assert_eq!(blocks * 512, bytes, "as many as a full segment has");
+    for (keeping, mapped) in [(Keeping::Copy, false), (Keeping::Trust, true)] {
+        let source = Source::new(u64::MAX, own_uid(), keeping, 8, "a liar");
+        let file = file.try_clone().expect("a descriptor");
+        let extent = Extent {
+            segment_bytes: bytes,
+            ..extent(0, 0, bytes)
+        };
+        let arrived = Ref::arrived(&[extent], vec![Some(file)], &source).expect("nobody looks yet");
+        let mut read = [7; 9];
+        arrived.read(4096, &mut read).expect("the kernel reads it");
+        assert_eq!(read, [0; 9]);
+        let shown = arrived.map();
+        if mapped {
+            let error = shown.expect_err("a hole in a mapping would take our memory");
+            let RefError::Segment { source, .. } = &error else {
+                panic!("{error}");
+            };
+            assert!(matches!(source, SegmentError::Sparse { .. }), "{source}");
+        } else {
+            let copy = shown.expect("a copy");
+            assert!(!copy.in_place() && copy.iter().all(|byte| *byte == 0));
+        }
+    }
+}

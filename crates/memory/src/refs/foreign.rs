@@ -23,6 +23,8 @@ pub(super) struct Foreign {
     data_bytes: Option<usize>,
     source: Arc<Source>,
     checked: OnceLock<Result<(), SegmentError>>,
+    /// That no page is lacking, too.
+    complete: OnceLock<Result<(), SegmentError>>,
     /// Where it was sent on.
     sent_to: Mutex<Connections>,
 }
@@ -41,6 +43,7 @@ impl Foreign {
             data_bytes,
             source: Arc::clone(source),
             checked: OnceLock::new(),
+            complete: OnceLock::new(),
             sent_to: Mutex::default(),
         }
     }
@@ -62,11 +65,21 @@ impl Foreign {
         })
     }
 
-    /// The descriptor, of a segment as it must be.
+    /// The descriptor, of a segment that can be read through it.
     pub(super) fn checked(&self) -> Result<BorrowedFd<'_>, RefError> {
         let file = self.file()?;
-        let check = || segment::verify(file, self.size_bytes, SEALABLE).map(drop);
+        let check = || segment::verify_amount(file, self.size_bytes, SEALABLE).map(drop);
         match self.checked.get_or_init(check) {
+            Ok(()) => Ok(file),
+            Err(error) => Err(self.refused(error.clone())),
+        }
+    }
+
+    /// The descriptor, of a segment that can be mapped.
+    pub(super) fn mappable(&self) -> Result<BorrowedFd<'_>, RefError> {
+        let file = self.file()?;
+        let check = || segment::verify(file, self.size_bytes, SEALABLE).map(drop);
+        match self.complete.get_or_init(check) {
             Ok(()) => Ok(file),
             Err(error) => Err(self.refused(error.clone())),
         }
