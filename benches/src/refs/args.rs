@@ -33,6 +33,12 @@ pub(crate) struct RefsArgs {
     /// Only this payload size in bytes (may be repeated)
     #[arg(long)]
     pub(crate) bytes: Vec<usize>,
+    /// Only chains of so many services (may be repeated)
+    #[arg(long)]
+    pub(crate) services: Vec<usize>,
+    /// Only so many calls at a time (may be repeated)
+    #[arg(long)]
+    pub(crate) in_flight: Vec<usize>,
     /// Which process of a chain runs on which core
     #[arg(long, value_enum, default_value_t = Place::Alternate)]
     pub(crate) place: Place,

@@ -77,7 +77,12 @@ pub(crate) fn calls(args: &RefsArgs) -> Vec<Group> {
             .cells
             .retain(|&(bytes, carrier)| args.takes(bytes) && args.wants(carrier));
     }
-    groups.retain(|group| args.measures(group.case) && !group.cells.is_empty());
+    groups.retain(|group| {
+        args.measures(group.case)
+            && (args.services.is_empty() || args.services.contains(&group.services()))
+            && (args.in_flight.is_empty() || args.in_flight.contains(&group.in_flight))
+            && !group.cells.is_empty()
+    });
     groups
 }
 
