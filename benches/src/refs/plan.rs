@@ -10,6 +10,8 @@ pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
 /// Calls at a time where throughput is what counts.
 pub(crate) const MANY: usize = 8;
+/// The shortest round in which large data is in flight several times.
+const LARGE_ROUND_MS: u64 = 400;
 /// Calls at a time through the longest chain, to see what it can do at most.
 const MOST: usize = 32;
 /// The object of the write sweep, as in the paper.
@@ -64,6 +66,16 @@ impl Pace {
     pub(crate) fn of(args: &RefsArgs) -> Self {
         let (rounds, round_ms) = if args.quick { (2, 40) } else { (5, 200) };
         Self { rounds, round_ms }
+    }
+
+    /// Of a round of a group: long enough for each caller to make several calls,
+    /// which take long by value where much data is in flight.
+    pub(crate) fn round_ms_of(self, group: &Group, bytes: usize) -> u64 {
+        if bytes >= MIB && group.in_flight > 1 {
+            self.round_ms.max(LARGE_ROUND_MS)
+        } else {
+            self.round_ms
+        }
     }
 }
 

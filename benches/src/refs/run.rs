@@ -154,7 +154,7 @@ impl Bench<'_> {
                     group.in_flight,
                     group.services()
                 ));
-                let for_ms = self.pace.round_ms;
+                let for_ms = self.pace.round_ms_of(group, *bytes);
                 let line = self.line(*carrier, group.shape)?;
                 let (samples, used) = line.round(group.task(*bytes), for_ms)?;
                 pool.add(&samples, used.all())?;
