@@ -215,11 +215,8 @@ impl Shared {
     ) -> Result<Ticket, ConnectionError> {
         outgoing.message.stream = stream;
         crash_point!("publish.call-begun");
-        let sent = outgoing.ahead.as_deref().map_or(Sent::Inline, Sent::With);
-        match self
-            .link
-            .send(MessageKind::Call, &outgoing.message, &sent, Bell::Now)
-        {
+        let (message, sent) = (&outgoing.message, outgoing.sent());
+        match self.link.send(MessageKind::Call, message, &sent, Bell::Now) {
             Ok(()) => Ok(ticket),
             Err(error) => {
                 self.calls().abandon(ticket);
