@@ -133,7 +133,13 @@ impl Shared {
         let mut since = None;
         'look: loop {
             match self.pump(rx) {
-                Ok(0) => {}
+                Ok(0) => {
+                    // There is room, and the kernel may refuse what is to go ahead.
+                    let late = |deadline| Instant::now() >= deadline;
+                    if link.wants_room() && deadline.is_some_and(late) {
+                        return ask(&mut self.calls()).ok_or(Failed::Deadline);
+                    }
+                }
                 Ok(_) => {
                     if let Some(found) = ask(&mut self.calls()) {
                         if since.is_some() {

@@ -2,10 +2,11 @@
 
 use std::io::BufRead;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use nowire::{Blob, Keeping, crash_points};
+use nowire::{Blob, CallError, Keeping, Reply, crash_points};
 use nowire_testkit::depot::{Depot, DepotClient, DepotServer};
-use nowire_testkit::native::{SurveyClient, channel_options};
+use nowire_testkit::native::{SurveyAsyncClient, SurveyClient, channel_options};
 use nowire_testkit::{Jammed, Starved, panics, warnings, watch};
 
 use crate::crashes::work_until_lost;
@@ -43,7 +44,7 @@ fn process() {
         "depot" => depot(&setup, &runtime),
         "caller" => call(&setup, &runtime),
         "another-user" => be_another_user(&setup),
-        "weigher" => weigh(&setup),
+        "weigher" => weigh(&setup, &runtime),
         other => panic!("no such role: {other}"),
     }
     // What is still open is not waited for.
@@ -101,28 +102,43 @@ fn call(setup: &Setup, runtime: &tokio::runtime::Runtime) {
 
 /// Has data weighed through native calls when it is told to; tells what came of that
 /// when it is asked.
-fn weigh(setup: &Setup) {
+fn weigh(setup: &Setup, runtime: &tokio::runtime::Runtime) {
     let mut options = channel_options(setup.dir(), Keeping::Copy);
     options.connect.trusted = setup.trust();
     let address = setup.word("to").expect("an address");
     let channel = nowire::connect_with(address, options).expect("it serves");
-    let client = SurveyClient::new(channel);
+    let client = SurveyClient::new(channel.clone());
+    let for_tasks = SurveyAsyncClient::new(channel);
     announce("working");
-    let mut weighing = None;
-    answer_also(setup, |line| match line {
-        "weigh" => {
-            let client = client.clone();
-            weighing = Some(std::thread::spawn(move || {
-                let data = reference(1, BYTES);
-                *client.weigh(data, Blob::default()).expect("served")
-            }));
-            Some(String::new())
-        }
-        "weighed" => Some(match weighing.take_if(|call| call.is_finished()) {
-            Some(call) => call.join().expect("no panic").to_string(),
-            None => "not yet".to_owned(),
-        }),
-        _ => None,
+    let mut weighing: Option<std::thread::JoinHandle<String>> = None;
+    answer_also(setup, |line| {
+        let (client, for_tasks) = (client.clone(), for_tasks.clone());
+        let runtime = runtime.handle().clone();
+        let told = |weighed: Result<Reply<u64>, CallError>| match weighed {
+            Ok(bytes) => bytes.to_string(),
+            Err(CallError::DeadlineExceeded { .. }) => "too late".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let call: Box<dyn FnOnce() -> String + Send> = match line {
+            "weigh" => Box::new(move || told(client.weigh(reference(1, BYTES), Blob::default()))),
+            "weigh-in-time" => Box::new(move || {
+                let client = client.timeout(Duration::from_millis(100));
+                told(client.weigh(reference(1, BYTES), Blob::default()))
+            }),
+            "weigh-in-task" => Box::new(move || {
+                let call = for_tasks.weigh(reference(1, BYTES), Blob::default());
+                told(runtime.block_on(call))
+            }),
+            "weighed" => {
+                return Some(match weighing.take_if(|call| call.is_finished()) {
+                    Some(call) => call.join().expect("no panic"),
+                    None => "not yet".to_owned(),
+                });
+            }
+            _ => return None,
+        };
+        weighing = Some(std::thread::spawn(call));
+        Some(String::new())
     });
 }
 

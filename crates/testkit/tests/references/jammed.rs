@@ -90,10 +90,11 @@ fn a_native_call_waits_until_the_kernel_takes_its_descriptors() {
     let setup = "to=nowire:survey trusted=0";
     let mut weigher = Program::run(command_as(NOBODY_ELSE, &house, "weigher", setup));
     weigher.line("working");
-    for _ in 0..3 {
+    for how in ["weigh", "weigh-in-task", "weigh"] {
         weigher.ask("jam");
-        weigher.ask("weigh");
-        std::thread::sleep(Duration::from_millis(500));
+        weigher.ask(how);
+        // Long enough for thousands of attempts.
+        std::thread::sleep(Duration::from_secs(2));
         assert_eq!(weigher.ask("weighed"), "not yet");
         weigher.ask("unjam");
         let mut weighed = String::new();
@@ -103,5 +104,14 @@ fn a_native_call_waits_until_the_kernel_takes_its_descriptors() {
         });
         assert_eq!(weighed, BYTES.to_string());
     }
+    weigher.ask("jam");
+    weigher.ask("weigh-in-time");
+    let mut weighed = String::new();
+    wait_until("its time is up", || {
+        weighed = weigher.ask("weighed");
+        weighed != "not yet"
+    });
+    assert_eq!(weighed, "too late");
+    weigher.ask("unjam");
     assert_eq!(weigher.ask("panics"), "0");
 }

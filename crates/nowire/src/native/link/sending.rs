@@ -525,8 +525,10 @@ impl Link {
 
     pub(super) fn give_room(&self) -> Result<(), ConnectionError> {
         let mut tx = lock(&self.tx);
+        let sent = tx.producer.sent();
         let flushed = self.flush(&mut tx);
-        let ring = tx.bell.must_ring(&self.inbox);
+        // This is tried again and again while the kernel refuses what is to go.
+        let ring = tx.producer.sent() != sent && tx.bell.must_ring(&self.inbox);
         drop(tx);
         if ring {
             self.ring();
