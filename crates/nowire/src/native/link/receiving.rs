@@ -186,7 +186,7 @@ impl Link {
         Ok(())
     }
 
-    #[cold]
+    #[inline(never)]
     fn dispatch_other(
         &self,
         rx: &mut Rx,
