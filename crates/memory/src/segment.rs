@@ -200,7 +200,7 @@ pub(crate) fn verify(
     size_bytes: usize,
     needed: SealFlags,
 ) -> Result<SealFlags, SegmentError> {
-    let found = verify_amount(file, size_bytes, needed)?;
+    let (found, _) = verify_amount(file, size_bytes, needed)?;
     // The number of allocated blocks would not do: blocks reserved beyond
     // the end of the file before it was sealed would hide a hole.
     expect_no_hole(file, size_bytes)?;
@@ -210,12 +210,12 @@ pub(crate) fn verify(
 /// As [`verify`], but that all pages are where they must be is not looked at, which
 /// takes the longer the more there are: only that the owner has as much memory as it
 /// says. That is enough for bytes that are copied by the kernel, which gives zeroes
-/// for a hole.
+/// for a hole. Tells which file it is, too.
 pub(crate) fn verify_amount(
     file: BorrowedFd<'_>,
     size_bytes: usize,
     needed: SealFlags,
-) -> Result<SealFlags, SegmentError> {
+) -> Result<(SealFlags, fs::Stat), SegmentError> {
     // Asked first: it is answered by the kernel itself, whereas questions
     // about a file on FUSE or NFS are answered by whoever serves it, or never.
     let found = seals_of(file, size_bytes)?;
@@ -244,7 +244,7 @@ pub(crate) fn verify_amount(
     if (stat.st_blocks as u64).saturating_mul(STAT_BLOCK_BYTES) < found_bytes {
         expect_no_hole(file, size_bytes)?;
     }
-    Ok(found)
+    Ok((found, stat))
 }
 
 /// Refuses a file of which a page is lacking.

@@ -9,6 +9,7 @@ use super::body::Piece;
 use super::own::Own;
 use super::stock::Stock;
 use super::{PoolError, Ref};
+use crate::sys::copy;
 
 /// Memory of a [`Pool`](super::Pool) that only its holder can write or see, until
 /// it is [shared](Self::share).
@@ -82,7 +83,7 @@ impl Buffer {
         }
         if let Some(own) = &mut self.own {
             own.set_len(len + bytes.len());
-            own.bytes_mut()[len..].copy_from_slice(bytes);
+            copy::write(&mut own.bytes_mut()[len..], bytes);
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use rustix::fs::{self, SealFlags};
 use rustix::io::{self, Errno};
 
 use super::own::Connections;
-use super::{RefError, Source};
+use super::{RefError, Source, familiar};
 use crate::heap::Keeping;
 use crate::segment::{self, SEALABLE, SegmentError};
+use crate::sys::mapping::Mapping;
 
 /// A segment of another process. Nothing is known of the descriptor until it is
 /// first read.
@@ -22,11 +23,18 @@ pub(super) struct Foreign {
     /// name them all.
     data_bytes: Option<usize>,
     source: Arc<Source>,
-    checked: OnceLock<Result<(), SegmentError>>,
+    checked: OnceLock<Result<Checked, SegmentError>>,
     /// That no page is lacking, too.
     complete: OnceLock<Result<(), SegmentError>>,
     /// Where it was sent on.
     sent_to: Mutex<Connections>,
+}
+
+/// What was found when a segment was first read.
+#[derive(Debug)]
+struct Checked {
+    /// Of a segment that came before.
+    mapping: Option<Arc<Mapping>>,
 }
 
 impl Foreign {
@@ -67,12 +75,28 @@ impl Foreign {
 
     /// The descriptor, of a segment that can be read through it.
     pub(super) fn checked(&self) -> Result<BorrowedFd<'_>, RefError> {
+        self.check().map(|(file, _)| file)
+    }
+
+    fn check(&self) -> Result<(BorrowedFd<'_>, &Checked), RefError> {
         let file = self.file()?;
-        let check = || segment::verify_amount(file, self.size_bytes, SEALABLE).map(drop);
+        let check = || {
+            let (_, stat) = segment::verify_amount(file, self.size_bytes, SEALABLE)?;
+            let connection = self.source.connection();
+            Ok(Checked {
+                mapping: familiar::mapping_of(file, self.size_bytes, &stat, connection),
+            })
+        };
         match self.checked.get_or_init(check) {
-            Ok(()) => Ok(file),
+            Ok(checked) => Ok((file, checked)),
             Err(error) => Err(self.refused(error.clone())),
         }
+    }
+
+    /// A mapping of the segment that is there already. It shows this segment as long
+    /// as this is held.
+    pub(super) fn mapping(&self) -> Result<Option<&Arc<Mapping>>, RefError> {
+        Ok(self.check()?.1.mapping.as_ref())
     }
 
     /// The descriptor, of a segment that can be mapped.
@@ -106,7 +130,11 @@ impl Foreign {
 
     /// Copies bytes from `offset` on.
     pub(super) fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), RefError> {
-        let file = self.checked()?;
+        let (file, checked) = self.check()?;
+        if let Some(mapping) = &checked.mapping {
+            mapping.copy_out(offset, into);
+            return Ok(());
+        }
         let mut done = 0;
         while done < into.len() {
             match io::pread(file, &mut into[done..], (offset + done) as u64) {

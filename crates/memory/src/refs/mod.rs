@@ -31,6 +31,7 @@ mod buffer;
 mod class;
 mod edit;
 mod error;
+mod familiar;
 mod foreign;
 mod options;
 mod own;

@@ -183,7 +183,7 @@ impl Own {
             return false;
         }
         warm.close_reader();
-        if warm.other_holders() != Holders::None {
+        if warm.readers() != Holders::None {
             return false;
         }
         *handed = Handed::default();
@@ -219,7 +219,7 @@ impl Drop for Own {
         let ending = match handed {
             Handed { passed: false, .. } => Ending::Private,
             handed if handed.is_reusable(&warm, self.stock.reuse()) => Ending::Reusable,
-            _ if warm.is_provable() => Ending::Spent,
+            &mut Handed { strangers, .. } if warm.is_provable() => Ending::Spent { strangers },
             _ => Ending::Unknown,
         };
         self.stock.take_back(warm, ending);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::RefError;
+use super::{RefError, familiar};
 use crate::heap::Keeping;
 
 /// What is known of a peer that passes refs on one connection.
@@ -81,5 +81,11 @@ impl Source {
 
     pub(super) fn let_go(&self) {
         self.held.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        familiar::forget(self.connection);
     }
 }

@@ -38,8 +38,9 @@ pub(super) enum Ending {
     Private,
     /// It can be used again as soon as nobody else has it.
     Reusable,
-    /// It is not used again, and counts until nobody else has it.
-    Spent,
+    /// It is not used again, and counts until nobody else has it, or, if it went to
+    /// no stranger, nobody holds a ref to it.
+    Spent { strangers: bool },
     /// It is not used again, and the kernel will not tell who has it.
     Unknown,
 }
@@ -77,7 +78,7 @@ struct Waiting {
 
 enum Candidate {
     Reusable(Warm),
-    Spent(Unmapped),
+    Spent { segment: Unmapped, strangers: bool },
 }
 
 struct Kept {
@@ -96,14 +97,22 @@ impl Candidate {
     fn size_bytes(&self) -> usize {
         match self {
             Self::Reusable(warm) => warm.size_bytes(),
-            Self::Spent(unmapped) => unmapped.size_bytes(),
+            Self::Spent { segment, .. } => segment.size_bytes(),
         }
     }
 
-    fn other_holders(&self) -> Holders {
+    fn holders(&self) -> Holders {
         match self {
-            Self::Reusable(warm) => warm.other_holders(),
-            Self::Spent(unmapped) => unmapped.other_holders(),
+            Self::Reusable(warm) => warm.readers(),
+            Self::Spent {
+                segment,
+                strangers: false,
+            } => segment.readers(),
+            // These may take a mark away and keep the memory.
+            Self::Spent {
+                segment,
+                strangers: true,
+            } => segment.other_holders(),
         }
     }
 }
@@ -231,7 +240,10 @@ impl Stock {
                 self.lock().uncount(size);
             }
             Ending::Reusable => self.wait_for(Candidate::Reusable(warm)),
-            Ending::Spent => self.wait_for(Candidate::Spent(warm.unmap())),
+            Ending::Spent { strangers } => self.wait_for(Candidate::Spent {
+                segment: warm.unmap(),
+                strangers,
+            }),
         }
     }
 
@@ -274,7 +286,7 @@ impl Stock {
         // A system call for each: not under the lock.
         let tried: Vec<_> = candidates
             .into_iter()
-            .map(|segment| (segment.other_holders(), segment))
+            .map(|segment| (segment.holders(), segment))
             .collect();
         let mut gone = Vec::new();
         let mut given_back = 0;

@@ -8,8 +8,10 @@ use rustix::io::Errno;
 
 use super::RefError;
 use super::body::{self, Piece, Segment};
+use super::foreign::Foreign;
 use super::own::Own;
 use super::scratch::Scratch;
+use crate::sys::mapping::Mapping;
 use crate::sys::pieces::{self, Pieces};
 
 /// From this size on, mapping foreign bytes is cheaper than copying them.
@@ -32,6 +34,13 @@ enum Shown {
     /// Where they lie in a segment of this process.
     Own {
         own: Arc<Own>,
+        range: Range<usize>,
+    },
+    /// Where they lie in a segment of a peer that stays mapped.
+    Familiar {
+        mapping: Arc<Mapping>,
+        /// Holds the segment, which the mapping does not.
+        _segment: Arc<Foreign>,
         range: Range<usize>,
     },
     /// Where they lie, in one or more segments.
@@ -62,9 +71,12 @@ impl View {
                 own: Arc::clone(own),
                 range: *offset..*offset + *len,
             },
-            pieces => match map(pieces, len)? {
-                Some(mapped) => Shown::Mapped(Arc::new(mapped)),
-                None => Shown::Copied(Arc::new(copy(pieces, len)?)),
+            pieces => match familiar(pieces)? {
+                Some(familiar) => familiar,
+                None => match map(pieces, len)? {
+                    Some(mapped) => Shown::Mapped(Arc::new(mapped)),
+                    None => Shown::Copied(Arc::new(copy(pieces, len)?)),
+                },
             },
         };
         Ok(Self { shown })
@@ -74,6 +86,29 @@ impl View {
     pub fn in_place(&self) -> bool {
         !matches!(self.shown, Shown::Copied(_))
     }
+}
+
+/// A piece of a segment that is mapped already, if the bytes keep still there.
+fn familiar(pieces: &[Piece]) -> Result<Option<Shown>, RefError> {
+    let [
+        Piece {
+            segment: Segment::Foreign(foreign),
+            offset,
+            len,
+            ..
+        },
+    ] = pieces
+    else {
+        return Ok(None);
+    };
+    let Some(mapping) = foreign.mapping()? else {
+        return Ok(None);
+    };
+    Ok(foreign.is_still()?.then(|| Shown::Familiar {
+        mapping: Arc::clone(mapping),
+        _segment: Arc::clone(foreign),
+        range: *offset..*offset + *len,
+    }))
 }
 
 /// Maps pieces side by side, where that can be done and is worth it.
@@ -127,6 +162,12 @@ impl Deref for View {
         match &self.shown {
             Shown::Nothing => &[],
             Shown::Own { own, range } => &own.bytes()[range.clone()],
+            Shown::Familiar { mapping, range, .. } => {
+                // SAFETY: the segment is held, so that its owner does not use it
+                // again; it cannot be written any more, or its owner is trusted not
+                // to.
+                unsafe { mapping.bytes(range.start, range.len()) }
+            }
             Shown::Mapped(mapped) => mapped.pieces.bytes(),
             Shown::Copied(copy) => copy,
         }

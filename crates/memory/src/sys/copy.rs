@@ -8,8 +8,32 @@
 //! 2. The caller of [`copy`] vouches that both ranges are mapped for its length
 //!    and do not overlap; the pieces into which it is cut lie inside them.
 
+/// From this length on, [`write()`] uses a loop.
+const LOOP_BYTES: usize = 1024;
+
+/// Copies `from` into memory that other cores have read. `memcpy` uses the
+/// processor's string copy for much, which gets such lines back more slowly than
+/// plain stores do: 1 MiB in 115 µs against 70.
+///
+/// # Panics
+/// If the lengths differ.
+#[inline]
+pub(crate) fn write(into: &mut [u8], from: &[u8]) {
+    if from.len() < LOOP_BYTES {
+        into.copy_from_slice(from);
+        return;
+    }
+    assert_eq!(into.len(), from.len(), "what is copied must fit");
+    // SAFETY: both are slices of this length, of which one is exclusive.
+    unsafe { copy_by_loop(from.as_ptr(), into.as_mut_ptr(), from.len()) }
+}
+
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use portable::copy;
+#[cfg(not(target_arch = "x86_64"))]
+use portable::copy as copy_by_loop;
+#[cfg(target_arch = "x86_64")]
+use x86_64::blocks as copy_by_loop;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86_64::copy;
 
@@ -165,8 +189,11 @@ mod x86_64 {
 
     /// Blocks of 64 bytes while more than 64 remain, then the last 64, which may
     /// overlap the block before.
+    ///
+    /// # Safety
+    /// As [`copy`], and `bytes` is more than 64.
     #[inline]
-    unsafe fn blocks(from: *const u8, into: *mut u8, bytes: usize) {
+    pub(crate) unsafe fn blocks(from: *const u8, into: *mut u8, bytes: usize) {
         // SAFETY: rules 1 and 2.
         unsafe {
             asm!(

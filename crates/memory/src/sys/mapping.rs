@@ -4,13 +4,15 @@
 //! 1. `base .. base + size_bytes` is one shared mapping made by `map`, of a file
 //!    that can neither shrink nor lose pages; it stays until the only
 //!    `Mapping` that names it is dropped.
-//! 2. Nobody makes a reference to the mapped bytes. They are reached by atomic
+//! 2. Nobody makes a reference to the mapped bytes but through [`Mapping::bytes`],
+//!    whose caller vouches that nobody writes them. All others are reached by atomic
 //!    words and by [`copy`](super::copy), both of which stay defined while
 //!    somebody else writes.
 //! 3. Every offset is checked against `size_bytes` before a pointer is made.
 //! 4. Only a `WritableMapping`, mapped for writing, is stored to.
 
 use std::ptr::{self, NonNull};
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fd::BorrowedFd;
@@ -75,6 +77,19 @@ impl Mapping {
         // SAFETY: rules 1 and 3: `from` is mapped for `into.len()` bytes; by
         // rule 2 no `&mut [u8]` lies in the mapping, so the two are apart.
         unsafe { copy::copy(from, into.as_mut_ptr(), into.len()) }
+    }
+
+    /// # Panics
+    /// If the range is not inside the mapping.
+    ///
+    /// # Safety
+    /// Nobody writes these bytes, in this process or in others, as long as the slice
+    /// is there.
+    #[inline]
+    pub(crate) unsafe fn bytes(&self, offset: usize, len: usize) -> &[u8] {
+        // SAFETY: rules 1 and 3: mapped as long as `self` lives; the caller vouches
+        // for the rest.
+        unsafe { slice::from_raw_parts(self.range(offset, len), len) }
     }
 
     #[inline]

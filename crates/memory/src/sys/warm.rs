@@ -24,6 +24,7 @@ use rustix::io::{self, Errno};
 use rustix::mm::{self, MapFlags, ProtFlags};
 
 use super::lease::{self, Holders};
+use super::mark;
 use crate::segment::{self, SEALABLE, SegmentError};
 
 /// A memory file mapped for reading and writing, which can be handed out for
@@ -35,6 +36,8 @@ pub(crate) struct Warm {
     file: OwnedFd,
     /// What is handed out, from when it is first asked for.
     reader: OnceLock<OwnedFd>,
+    /// Whether a reader was opened that could not be marked.
+    unmarked: AtomicBool,
     /// How much of it slices show.
     len: usize,
     /// Bytes from here on are zero.
@@ -86,6 +89,7 @@ impl Warm {
             map,
             file,
             reader: OnceLock::new(),
+            unmarked: AtomicBool::new(false),
             len: 0,
             dirty: AtomicUsize::new(0),
             frozen: AtomicBool::new(false),
@@ -104,9 +108,10 @@ impl Warm {
         self.uid
     }
 
-    /// Whether the kernel can tell who has the file.
+    /// Whether the kernel can tell who has the file, and who has a
+    /// [`reader`](Self::reader).
     pub(crate) fn is_provable(&self) -> bool {
-        self.provable
+        self.provable && !self.unmarked.load(Ordering::Relaxed)
     }
 
     /// Whether it was [sealed](Self::seal), or nearly so.
@@ -181,9 +186,12 @@ impl Warm {
                     rustix::io::fcntl_dupfd_cloexec(&self.file, 0)
                 }
                 opened => opened,
-            };
+            }?;
+            if mark::set(opened.as_fd()).is_err() {
+                self.unmarked.store(true, Ordering::Relaxed);
+            }
             // Where another thread was faster, its file is as good.
-            let _ = self.reader.set(opened?);
+            let _ = self.reader.set(opened);
         }
         self.open_reader().ok_or(Errno::BADF)
     }
@@ -233,10 +241,10 @@ impl Warm {
         replaced.map(drop)
     }
 
-    /// Who else has the file, a [`reader`](Self::reader) that is open included.
-    pub(crate) fn other_holders(&self) -> Holders {
-        if self.provable {
-            lease::other_holders(self.file.as_fd())
+    /// Who has a [`reader`](Self::reader), this process included.
+    pub(crate) fn readers(&self) -> Holders {
+        if self.is_provable() {
+            mark::holders(self.file.as_fd())
         } else {
             Holders::Unknown
         }
@@ -264,7 +272,12 @@ impl Unmapped {
         self.bytes
     }
 
-    /// Who else has the file.
+    /// Who has a [`reader`](Warm::reader).
+    pub(crate) fn readers(&self) -> Holders {
+        mark::holders(self.file.as_fd())
+    }
+
+    /// Who else has the file, however it was opened.
     pub(crate) fn other_holders(&self) -> Holders {
         lease::other_holders(self.file.as_fd())
     }
@@ -300,6 +313,11 @@ impl Drop for Map {
         let unmapped = unsafe { mm::munmap(self.start(), self.bytes) };
         debug_assert!(unmapped.is_ok(), "munmap: {unmapped:?}");
     }
+}
+
+/// Another open file of the same inode, for reading only.
+pub(crate) fn reopen_to_read(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    reopen(file, OFlags::RDONLY)
 }
 
 /// Another open file of the same inode.
