@@ -186,14 +186,26 @@ fn main() -> Outcome {
         drop(copying.receive(&extents)?);
         Ok(start.elapsed())
     })?;
-    for (name, keeping, seal) in [
-        ("map and drop, copied", Keeping::Copy, u32::MAX),
-        ("map and drop, trusted", Keeping::Trust, u32::MAX),
-        ("map and drop, sealed", Keeping::Seal, 0),
+    for (name, keeping, seal, pool) in [
+        ("map and drop, copied", Keeping::Copy, u32::MAX, &fresh),
+        (
+            "map and drop, copied, came before",
+            Keeping::Copy,
+            u32::MAX,
+            &warm,
+        ),
+        ("map and drop, trusted", Keeping::Trust, u32::MAX, &fresh),
+        (
+            "map and drop, trusted, came before",
+            Keeping::Trust,
+            u32::MAX,
+            &warm,
+        ),
+        ("map and drop, sealed", Keeping::Seal, 0, &fresh),
     ] {
-        let hop = Hop::new(keeping, seal, &warm)?;
+        let hop = Hop::new(keeping, seal, pool)?;
         measure(name, |size| {
-            let arrived = hop.carry(&warm.alloc(size)?.share())?;
+            let arrived = hop.carry(&pool.alloc(size)?.share())?;
             let start = Instant::now();
             let view = arrived.map()?;
             black_box(view[size - 1]);

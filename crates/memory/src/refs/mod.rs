@@ -20,7 +20,10 @@
 //!   first, once for each ref. All other passing costs the same at any size: a
 //!   descriptor is sent, received and closed. (The example `ref_costs` measures it.)
 //! - **Reuse.** Memory that was passed is used again when the kernel proves that
-//!   nobody else has it open or mapped (see [`Reuse`]).
+//!   nobody else holds it (see [`Reuse`]).
+//! - **Mapping.** A segment that comes a second time stays mapped afterwards, as
+//!   nearly all of them come again. The mapping is of another open file than the one
+//!   that was passed, so it holds nothing.
 //! - **Keeping still.** Who reads decides whether it trusts the owner not to write
 //!   any more ([`Keeping`](crate::heap::Keeping)); the owner seals a segment for
 //!   good where the peer asks for that ([`Audience::seal_from_bytes`]).

@@ -33,14 +33,16 @@ impl Default for PoolOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reuse {
-    /// When the kernel proves that no other process has it open or mapped, and it
-    /// was passed to nobody but processes of this process's own user.
+    /// When the kernel proves that the open file which was passed is gone, with all
+    /// its descriptors and mappings, those on their way included, and it was passed
+    /// to nobody but processes of this process's own user.
     ///
-    /// There is one thing the kernel's proof does not see: pages that a peer moved
-    /// into a pipe (`splice`) or registered with `io_uring` stay readable there
-    /// after the peer has closed the segment. Processes of one user can read each
-    /// other's memory anyway. What was passed to another user is therefore used
-    /// once only, whatever is set here; so is what was sealed.
+    /// The proof tells who holds a ref, not who could still look: readers of one
+    /// user keep segments mapped that come to them again and again, and pages that a
+    /// peer moved into a pipe (`splice`) or registered with `io_uring` stay readable
+    /// there. Processes of one user can read each other's memory anyway. What was
+    /// passed to another user is therefore used once only, whatever is set here; so
+    /// is what was sealed.
     #[default]
     Proven,
     /// Never: every buffer is fresh memory from the kernel.

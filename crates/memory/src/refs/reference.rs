@@ -87,7 +87,7 @@ impl Ref {
         View::of(self.pieces(), self.len())
     }
 
-    /// Copies `into.len()` bytes from `offset` on. Nothing is ever mapped for it.
+    /// Copies `into.len()` bytes from `offset` on.
     ///
     /// # Errors
     /// [`RefError::Range`]; as [`map`](Self::map) otherwise.
@@ -110,7 +110,7 @@ impl Ref {
 
     /// The memory back, to write in place, if this is the last owner: the ref names
     /// all of a segment of this process, nothing else here has to do with the
-    /// segment, and the kernel proves that no other process has it (see
+    /// segment, and the kernel proves that no other process holds it (see
     /// [`Reuse`](super::Reuse) for when it is asked).
     ///
     /// # Errors
