@@ -9,9 +9,10 @@
 //!    and do not overlap; the pieces into which it is cut lie inside them.
 
 /// From this length on, [`write()`] uses a loop.
+#[cfg(target_arch = "x86_64")]
 const LOOP_BYTES: usize = 1024;
 
-/// Copies `from` into memory that other cores have read. `memcpy` uses the
+/// Copies `from` into memory that other cores have read. On x86-64 `memcpy` uses the
 /// processor's string copy for much, which gets such lines back more slowly than
 /// plain stores do: 1 MiB in 115 µs against 70.
 ///
@@ -19,21 +20,17 @@ const LOOP_BYTES: usize = 1024;
 /// If the lengths differ.
 #[inline]
 pub(crate) fn write(into: &mut [u8], from: &[u8]) {
-    if from.len() < LOOP_BYTES {
-        into.copy_from_slice(from);
-        return;
+    #[cfg(target_arch = "x86_64")]
+    if from.len() >= LOOP_BYTES {
+        assert_eq!(into.len(), from.len(), "what is copied must fit");
+        // SAFETY: both are slices of this length, of which one is exclusive.
+        return unsafe { x86_64::blocks(from.as_ptr(), into.as_mut_ptr(), from.len()) };
     }
-    assert_eq!(into.len(), from.len(), "what is copied must fit");
-    // SAFETY: both are slices of this length, of which one is exclusive.
-    unsafe { copy_by_loop(from.as_ptr(), into.as_mut_ptr(), from.len()) }
+    into.copy_from_slice(from);
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use portable::copy;
-#[cfg(not(target_arch = "x86_64"))]
-use portable::copy as copy_by_loop;
-#[cfg(target_arch = "x86_64")]
-use x86_64::blocks as copy_by_loop;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86_64::copy;
 
@@ -324,6 +321,40 @@ mod tests {
         );
     }
 
+    /// [`super::write()`], as a [`Copy`].
+    unsafe fn write(from: *const u8, into: *mut u8, bytes: usize) {
+        // SAFETY: the caller vouches for the range.
+        let from = unsafe { std::slice::from_raw_parts(from, bytes) };
+        // SAFETY: as above, and of the two it alone is written.
+        let into = unsafe { std::slice::from_raw_parts_mut(into, bytes) };
+        super::write(into, from);
+    }
+
+    #[test]
+    fn every_length_around_where_writing_changes_its_way_is_written_exactly() {
+        let around = |middle: usize| middle - 70..=middle + 70;
+        let lengths = (0..300).chain(around(1024)).chain(around(4096));
+        for bytes in lengths.chain(around(8192)).chain(around(1 << 16)) {
+            for (from_at, into_at) in [(0, 0), (1, 0), (0, 3), (7, 7), (5, 13), (63, 1)] {
+                agrees_with_slices(write, from_at, into_at, bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_written() {
+        for (into, from) in [(10, 11), (11, 10), (1023, 1024), (1024, 1023), (5000, 4999)] {
+            let mut target = vec![7; into];
+            let source = vec![8; from];
+            let write = std::panic::AssertUnwindSafe(|| super::write(&mut target, &source));
+            assert!(
+                std::panic::catch_unwind(write).is_err(),
+                "{from} into {into}"
+            );
+            assert!(target.iter().all(|&byte| byte == 7));
+        }
+    }
+
     #[test]
     fn every_short_length_is_copied_exactly() {
         for bytes in 0..300 {
@@ -343,6 +374,7 @@ mod tests {
         ) {
             agrees_with_slices(super::copy, from_at, into_at, bytes);
             agrees_with_slices(super::portable::copy, from_at, into_at, bytes);
+            agrees_with_slices(write, from_at, into_at, bytes);
         }
     }
 }
