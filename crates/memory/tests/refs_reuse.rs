@@ -453,6 +453,124 @@ fn without_proc_refs_work_and_their_memory_is_used_once() {
 }
 
 #[test]
+fn memory_made_before_proc_went_away_is_not_used_again_while_a_peer_has_it() {
+    alone(
+        "memory_made_before_proc_went_away_is_not_used_again_while_a_peer_has_it",
+        || {
+            let pool = pool();
+            let way = Way::new(&pool);
+            let (first, second) = (shared(&pool, 1).0, shared(&pool, 1).0);
+            if let Err(error) = hide_proc() {
+                println!("not tried, as /proc cannot be hidden here: {error}");
+                return;
+            }
+            let kept = way.parcel(&first);
+            let taken = inode(&kept.descriptors[0]);
+            drop(first);
+            let arrived = way.carry(&second);
+            let second = second
+                .try_into_buffer()
+                .expect_err("nobody can tell whether a peer has it");
+            drop(second);
+            for _ in 0..20 {
+                let next = way.parcel(&shared(&pool, 2).0);
+                assert_ne!(inode(&next.descriptors[0]), taken);
+            }
+            assert!(arrived.map().expect("a view").iter().all(|&b| b == 1));
+            let kept = way.open(kept).expect("a ref");
+            assert!(kept.map().expect("a view").iter().all(|&b| b == 1));
+        },
+    );
+}
+
+/// Makes the kernel refuse `fcntl` with `command` to this thread from now on.
+fn refuse_fcntl(command: libc::c_int) -> Result<(), std::io::Error> {
+    const NUMBER: u32 = 0;
+    // The lower half of the second argument, on machines of either kind.
+    const COMMAND: u32 = 24 + 4 * cfg!(target_endian = "big") as u32;
+    let load = |offset| libc::sock_filter {
+        code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
+        jt: 0,
+        jf: 0,
+        k: offset,
+    };
+    let unless = |value: i64, skip| libc::sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt: 0,
+        jf: skip,
+        k: value as u32,
+    };
+    let end = |answer| libc::sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k: answer,
+    };
+    let mut filter = [
+        load(NUMBER),
+        unless(libc::SYS_fcntl, 3),
+        load(COMMAND),
+        unless(command.into(), 1),
+        end(libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
+        end(libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: takes numbers only.
+    let kept_down = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: the program lives until the call returns.
+    let filtered = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    match (kept_down, filtered) {
+        (0, 0) => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+#[test]
+fn where_nothing_can_be_marked_or_asked_for_memory_is_used_once() {
+    const NAME: &str = "where_nothing_can_be_marked_or_asked_for_memory_is_used_once";
+    const COMMAND: &str = "NOWIRE_REFS_REFUSED";
+    if let Ok(command) = std::env::var(COMMAND) {
+        let pool = pool();
+        let way = Way::new(&pool);
+        let (first, _) = shared(&pool, 1);
+        if let Err(error) = refuse_fcntl(command.parse().expect("a number")) {
+            println!("not tried, as calls cannot be refused here: {error}");
+            return;
+        }
+        let parcel = way.parcel(&first);
+        let taken = inode(&parcel.descriptors[0]);
+        let arrived = way.open(parcel).expect("a ref");
+        let first = first.try_into_buffer().expect_err("nobody can tell");
+        drop(first);
+        for _ in 0..20 {
+            let next = way.parcel(&shared(&pool, 2).0);
+            assert_ne!(inode(&next.descriptors[0]), taken);
+        }
+        pool.reclaim();
+        assert_eq!(pool.usage().live_bytes, 0, "it would count for ever");
+        assert!(arrived.map().expect("a view").iter().all(|&b| b == 1));
+        return;
+    }
+    for command in [libc::F_OFD_SETLK, libc::F_OFD_GETLK] {
+        let status = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
+            .env(COMMAND, command.to_string())
+            .status()
+            .expect("a process for this test");
+        assert!(status.success(), "{command}: {status}");
+    }
+}
+
+#[test]
 fn a_process_out_of_descriptors_is_told_so_and_recovers() {
     alone(
         "a_process_out_of_descriptors_is_told_so_and_recovers",

@@ -180,14 +180,19 @@ impl Warm {
     /// The file for reading only. Whoever has it can read all of the memory.
     pub(crate) fn reader(&self) -> io::Result<BorrowedFd<'_>> {
         if self.reader.get().is_none() {
-            let opened = match reopen(self.file.as_fd(), OFlags::RDONLY) {
-                // No /proc here. The seals keep this one from being written too.
+            let (opened, marked) = match reopen(self.file.as_fd(), OFlags::RDONLY) {
+                // No /proc here. The seals keep this one from being written too; but
+                // it is the same open file, whose own mark the kernel does not show.
                 Err(Errno::NOENT | Errno::ACCESS | Errno::NOTDIR) => {
-                    rustix::io::fcntl_dupfd_cloexec(&self.file, 0)
+                    (rustix::io::fcntl_dupfd_cloexec(&self.file, 0)?, false)
                 }
-                opened => opened,
-            }?;
-            if mark::set(opened.as_fd()).is_err() {
+                opened => {
+                    let opened = opened?;
+                    let marked = mark::set(opened.as_fd()).is_ok();
+                    (opened, marked)
+                }
+            };
+            if !marked {
                 self.unmarked.store(true, Ordering::Relaxed);
             }
             // Where another thread was faster, its file is as good.
@@ -316,8 +321,12 @@ impl Drop for Map {
 }
 
 /// Another open file of the same inode, for reading only.
+///
+/// # Errors
+/// What the kernel says; [`Errno::AGAIN`] where its owner has a lease on it, for which
+/// an open would wait.
 pub(crate) fn reopen_to_read(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    reopen(file, OFlags::RDONLY)
+    reopen(file, OFlags::RDONLY | OFlags::NONBLOCK)
 }
 
 /// Another open file of the same inode.
