@@ -288,6 +288,9 @@ impl Shared {
             waiters.into_iter().for_each(|(waker, _)| waker.wake());
             // Shows the peer our end at once, however long streams keep this alive.
             let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+            if let Some(references) = &self.references {
+                references.end();
+            }
             self.wake_driver();
         }
         self.over.get().expect("over").clone()

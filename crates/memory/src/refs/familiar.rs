@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::Stat;
 
+use super::Source;
 use crate::segment::{self, SEALABLE};
 use crate::sys::mapping::Mapping;
 use crate::sys::warm::reopen_to_read;
@@ -37,6 +38,7 @@ static FAMILIAR: Mutex<Familiar> = Mutex::new(Familiar {
     kept: VecDeque::new(),
     kept_bytes: 0,
     seen: VecDeque::new(),
+    process: 0,
 });
 
 struct Familiar {
@@ -44,6 +46,8 @@ struct Familiar {
     kept: VecDeque<Kept>,
     kept_bytes: usize,
     seen: VecDeque<Identity>,
+    /// The process that `kept` is mapped in.
+    process: u32,
 }
 
 struct Kept {
@@ -54,11 +58,13 @@ struct Kept {
 }
 
 /// A file, as long as somebody has it. All memory files of a system are in one file
-/// system, which numbers them with 64 bits and uses no number twice.
+/// system, which numbers them; before Linux 5.9 with 32 bits, which come round. What is
+/// sealed keeps the time of its last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
+    changed: (i64, u64),
 }
 
 /// A mapping of all `size_bytes` of `file`, which has just been verified to be a
@@ -68,7 +74,7 @@ pub(super) fn mapping_of(
     file: BorrowedFd<'_>,
     size_bytes: usize,
     stat: &Stat,
-    connection: u64,
+    source: &Source,
 ) -> Option<Arc<Mapping>> {
     let fits = (SMALLEST_BYTES..=KEPT_BYTES).contains(&size_bytes);
     if !fits || stat.st_uid != rustix::process::geteuid().as_raw() {
@@ -77,13 +83,14 @@ pub(super) fn mapping_of(
     let identity = Identity {
         device: stat.st_dev,
         inode: stat.st_ino,
+        changed: (stat.st_ctime, stat.st_ctime_nsec),
     };
     {
         let mut familiar = lock();
-        if let Some(mapping) = familiar.find(identity, connection) {
+        if let Some(mapping) = familiar.find(identity, source) {
             return Some(mapping);
         }
-        if !familiar.has_seen(identity) {
+        if source.is_over() || !familiar.has_seen(identity) {
             return None;
         }
     }
@@ -93,11 +100,11 @@ pub(super) fn mapping_of(
     let kept = Kept {
         identity,
         mapping: Arc::new(mapping),
-        connection,
+        connection: source.connection(),
     };
     let mapping = Arc::clone(&kept.mapping);
     // Unmapping takes a while: not under the lock.
-    let gone = lock().keep(kept);
+    let gone = lock().keep(kept, source);
     drop(gone);
     Some(mapping)
 }
@@ -116,14 +123,22 @@ pub(super) fn forget(connection: u64) {
 
 fn lock() -> MutexGuard<'static, Familiar> {
     // Nothing that holds the lock can panic half-way but for a bug.
-    FAMILIAR.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut familiar = FAMILIAR.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if familiar.process != process {
+        familiar.process = process;
+        familiar.forget_parents();
+    }
+    familiar
 }
 
 impl Familiar {
-    fn find(&mut self, identity: Identity, connection: u64) -> Option<Arc<Mapping>> {
+    fn find(&mut self, identity: Identity, source: &Source) -> Option<Arc<Mapping>> {
         let at = (self.kept.iter()).rposition(|kept| kept.identity == identity)?;
         let mut kept = self.kept.remove(at)?;
-        kept.connection = connection;
+        if !source.is_over() {
+            kept.connection = source.connection();
+        }
         let mapping = Arc::clone(&kept.mapping);
         self.kept.push_back(kept);
         Some(mapping)
@@ -143,7 +158,11 @@ impl Familiar {
     }
 
     /// Returns what there is no room for.
-    fn keep(&mut self, kept: Kept) -> Vec<Kept> {
+    fn keep(&mut self, kept: Kept, source: &Source) -> Vec<Kept> {
+        // It ends before what came from it is forgotten, so it is noticed here or there.
+        if source.is_over() {
+            return vec![kept];
+        }
         let mut gone = Vec::new();
         // Another thread may have been at it, too.
         let same = (self.kept.iter()).position(|other| other.identity == kept.identity);
@@ -157,9 +176,58 @@ impl Familiar {
         gone
     }
 
+    /// Forgets what was mapped in the process that this one was forked from: here it is
+    /// not, and something else may be in its place.
+    fn forget_parents(&mut self) {
+        self.kept.drain(..).for_each(std::mem::forget);
+        self.kept_bytes = 0;
+    }
+
     fn remove(&mut self, at: usize) -> Option<Kept> {
         let kept = self.kept.remove(at)?;
         self.kept_bytes -= kept.mapping.size_bytes();
         Some(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs;
+
+    use super::mapping_of;
+    use crate::heap::Keeping;
+    use crate::refs::Source;
+    use crate::sys::warm::Warm;
+
+    const BYTES: usize = 64 << 10;
+
+    fn segment(byte: u8) -> Warm {
+        let mut warm = Warm::create("familiar", BYTES).expect("memory");
+        warm.set_len(BYTES);
+        warm.bytes_mut().fill(byte);
+        warm
+    }
+
+    #[test]
+    fn a_number_that_the_kernel_uses_again_is_not_taken_for_the_old_file() {
+        let source = Source::new(u64::MAX - 1, 0, Keeping::Copy, 1, "the peer");
+        let (old, new) = (segment(1), segment(2));
+        let (old, new) = (old.reader().expect("open"), new.reader().expect("open"));
+        let stat = fs::fstat(old).expect("fstat");
+        assert!(mapping_of(old, BYTES, &stat, &source).is_none());
+        let mapping = mapping_of(old, BYTES, &stat, &source).expect("it came again");
+        // Before Linux 5.9 numbers of files have 32 bits and come round.
+        let mut stat = stat;
+        stat.st_ctime += 1;
+        for _ in 0..3 {
+            if let Some(mapping) = mapping_of(new, BYTES, &stat, &source) {
+                let mut byte = [0];
+                mapping.copy_out(0, &mut byte);
+                assert_eq!(byte, [2]);
+            }
+        }
+        let mut byte = [0];
+        mapping.copy_out(0, &mut byte);
+        assert_eq!(byte, [1]);
     }
 }

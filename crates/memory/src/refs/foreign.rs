@@ -82,9 +82,8 @@ impl Foreign {
         let file = self.file()?;
         let check = || {
             let (_, stat) = segment::verify_amount(file, self.size_bytes, SEALABLE)?;
-            let connection = self.source.connection();
             Ok(Checked {
-                mapping: familiar::mapping_of(file, self.size_bytes, &stat, connection),
+                mapping: familiar::mapping_of(file, self.size_bytes, &stat, &self.source),
             })
         };
         match self.checked.get_or_init(check) {

@@ -76,9 +76,9 @@ impl Ref {
     /// The bytes, to read (`DmRPC`'s `map_ref`).
     ///
     /// Bytes of this process are shown where they lie. Bytes of a peer are shown
-    /// where they lie if there are many, and nobody can change them or the peer is
-    /// trusted ([`Keeping`](crate::heap::Keeping)); otherwise they are copied now,
-    /// and shown as they were.
+    /// where they lie if there are many or their segment came before, and nobody can
+    /// change them or the peer is trusted ([`Keeping`](crate::heap::Keeping));
+    /// otherwise they are copied now, and shown as they were.
     ///
     /// # Errors
     /// [`RefError::Segment`] for memory of a peer that is not as it must be,
@@ -87,7 +87,8 @@ impl Ref {
         View::of(self.pieces(), self.len())
     }
 
-    /// Copies `into.len()` bytes from `offset` on.
+    /// Copies `into.len()` bytes from `offset` on. Nothing is mapped for it but a
+    /// segment that comes again.
     ///
     /// # Errors
     /// [`RefError::Range`]; as [`map`](Self::map) otherwise.

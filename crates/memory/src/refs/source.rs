@@ -1,7 +1,7 @@
 //! Where refs come from.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{RefError, familiar};
 use crate::heap::Keeping;
@@ -15,6 +15,7 @@ pub struct Source {
     limit: usize,
     label: Arc<str>,
     held: AtomicUsize,
+    over: AtomicBool,
 }
 
 impl Source {
@@ -37,7 +38,22 @@ impl Source {
             limit,
             label: label.into(),
             held: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
         })
+    }
+
+    /// To be called when the connection is over: what came on it stays good, but what
+    /// is kept mapped for the next ref is let go of. Otherwise that is done when the
+    /// last ref that came from there is gone, too.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        // SYNC: by the lock that is taken there, as where it is looked at.
+        familiar::forget(self.connection);
+    }
+
+    /// Whether the connection is [over](Self::end).
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     /// How many descriptors that came from this peer are held now, by refs and by

@@ -177,6 +177,11 @@ impl References {
         &self.source
     }
 
+    /// To be called when the connection is over, however long this is kept.
+    pub(crate) fn end(&self) {
+        self.source.end();
+    }
+
     pub(crate) fn arrived(&self) -> &Arc<Arrived> {
         self.registered.arrived()
     }

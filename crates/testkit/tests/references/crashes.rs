@@ -10,8 +10,8 @@ use nowire_testkit::depot::{Nothing, Order, Parcel, contents};
 use tonic::{Request, Status};
 
 use crate::scene::{
-    Client, DEPOT, LAST, Yard, assert_lets_go, assert_live, assert_nothing_held_here, client,
-    command, depot, reference, wait_until,
+    Client, DEPOT, LAST, Yard, assert_lets_go, assert_live, assert_maps_nothing,
+    assert_nothing_held_here, client, command, depot, reference, wait_until,
 };
 
 /// Where one who calls can be killed.
@@ -206,6 +206,8 @@ fn a_depot_outlives_callers_killed_at_every_point_and_holds_nothing_of_them() {
     });
     assert!(served.into_inner() > 10);
     assert_lets_go(&server);
+    drop(steady);
+    assert_maps_nothing(server.pid());
     wait_until("its pool is free again", || server.ask("segments") == "0");
     assert_live(0);
     assert_eq!(server.ask("misbehaved"), "0");
@@ -225,6 +227,7 @@ fn a_caller_outlives_depots_killed_at_every_point_and_holds_nothing_of_them() {
         assert_eq!(lost.code(), tonic::Code::Unavailable, "{point}: {lost}");
         assert!(server.was_killed(), "not at {point}: {lost}");
         assert_nothing_held_here();
+        assert_maps_nothing(std::process::id());
         assert_live(0);
     }
     house.assert_no_panic();

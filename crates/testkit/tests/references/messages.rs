@@ -9,8 +9,9 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Request, Status};
 
 use crate::scene::{
-    Client, DEPOT, PATIENCE, Yard, assert_lets_go, assert_live, assert_nothing_held_here,
-    assert_nothing_held_here_but, client, depot, reference, serve, wait_until,
+    Client, DEPOT, PATIENCE, Yard, assert_lets_go, assert_live, assert_maps_nothing,
+    assert_nothing_held_here, assert_nothing_held_here_but, client, depot, mappings, reference,
+    serve, wait_until,
 };
 use crate::setup::Setup;
 
@@ -129,11 +130,37 @@ fn memory_of_one_segment_is_used_again_for_the_next() {
         }
     });
     assert_lets_go(&program);
+    assert_ne!(mappings(program.pid()), 0, "what came again is mapped");
     let usage = nowire::Pool::process().usage();
     assert!(
         usage.live_bytes + usage.kept_bytes < 32 * 131_072,
         "{usage:?}"
     );
+    // The server keeps none of it when the client has gone.
+    drop(client);
+    assert_maps_nothing(program.pid());
+    house.assert_no_panic();
+}
+
+#[test]
+fn a_channel_whose_server_is_killed_has_nothing_of_it_mapped() {
+    let house = Yard::new();
+    let mut program = depot(&house, &format!("at={DEPOT}"));
+    let mut client = client(&house, DEPOT, "");
+    house.runtime().block_on(async {
+        for seed in 0..10 {
+            let parcel = Parcel::of(seed, contents(seed, 50_000));
+            let back = client.r#return(parcel).await.expect("served").into_inner();
+            assert_right(&back, true);
+        }
+    });
+    let here = std::process::id();
+    assert_nothing_held_here();
+    assert_ne!(mappings(here), 0, "what came again is mapped");
+    program.kill();
+    // The channel is still there, and nobody uses it.
+    assert_maps_nothing(here);
+    drop(client);
     house.assert_no_panic();
 }
 

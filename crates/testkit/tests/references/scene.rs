@@ -123,12 +123,6 @@ pub(crate) fn reference(seed: u64, bytes: usize) -> Ref {
     buffer.share()
 }
 
-/// What a process has of references of others: descriptors for reading, and
-/// mappings for reading.
-pub(crate) fn held(pid: u32) -> usize {
-    descriptors(pid) + mappings(pid)
-}
-
 /// How many descriptors a process has of memory that is passed, for reading only.
 pub(crate) fn descriptors(pid: u32) -> usize {
     let listed = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives");
@@ -151,7 +145,8 @@ fn is_read_only(pid: u32, number: &str) -> bool {
     flags.is_some_and(|flags| flags & 3 == 0)
 }
 
-/// How many mappings a process has of memory that is passed, for reading only.
+/// How many mappings a process has of memory that is passed, for reading only. Some
+/// may stay, without holding anything, until the connection ends they came over.
 pub(crate) fn mappings(pid: u32) -> usize {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it lives");
     let passed = maps
@@ -185,15 +180,15 @@ pub(crate) fn assert_nothing_held_here_but(expected: usize) {
 }
 
 fn assert_held(pid: u32, expected: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    while held(pid) != expected {
-        let (descriptors, mappings) = (descriptors(pid), mappings(pid));
-        assert!(
-            Instant::now() < deadline,
-            "{pid} has {descriptors} descriptors and {mappings} mappings, not {expected}"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_until(&format!("{pid} holds {expected} references"), || {
+        descriptors(pid) == expected
+    });
+}
+
+/// Waits until a process has nothing mapped of the references of others, as is so when
+/// its connections are over.
+pub(crate) fn assert_maps_nothing(pid: u32) {
+    wait_until(&format!("{pid} has nothing mapped"), || mappings(pid) == 0);
 }
 
 /// Waits until nobody but this process's own table of what is in use names memory

@@ -123,6 +123,9 @@ impl Link {
             }
             // Shows the peer our end at once, however long replies keep this alive.
             let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+            if let Some(references) = &self.references {
+                references.end();
+            }
         }
         self.over.get().expect("over").clone()
     }
