@@ -11,7 +11,7 @@ use nowire_memory::heap::Keeping;
 use nowire_memory::refs::{
     Extent, ExtentFlaw, MAX_DESCRIPTORS, MAX_EXTENTS, PAGE_BYTES, Ref, RefError, Source,
 };
-use passing::{Way, inode, own_uid, pattern, pool, single_use_pool, whole_file};
+use passing::{Way, inode, memfd, own_uid, pattern, pool, single_use_pool, whole_file};
 use rustix::fs::{self, FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -629,15 +629,6 @@ fn a_peer_that_says_more_than_there_is_makes_nobody_allocate_it() {
             "{error}"
         );
     }
-}
-
-fn memfd(bytes: u64, seals: SealFlags) -> OwnedFd {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = fs::memfd_create("hostile", flags).expect("a memory file");
-    let zeroes = vec![0; bytes as usize];
-    assert_eq!(rustix::io::write(&file, &zeroes), Ok(zeroes.len()));
-    fs::fcntl_add_seals(&file, seals).expect("seals");
-    file
 }
 
 #[test]

@@ -17,7 +17,7 @@ use nowire_memory::refs::{
     Audience, Buffer, Extent, Pool, PoolOptions, Ref, RefError, Reuse, Source,
 };
 use nowire_memory::socket;
-use rustix::fs;
+use rustix::fs::{self, MemfdFlags, SealFlags};
 use rustix::io;
 
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
@@ -177,6 +177,16 @@ pub(crate) fn whole_file(file: BorrowedFd<'_>) -> Vec<u8> {
 /// Tells files apart.
 pub(crate) fn inode(file: &OwnedFd) -> u64 {
     fs::fstat(file).expect("fstat").st_ino
+}
+
+/// A file full of zeroes, such as a peer may make.
+pub(crate) fn memfd(bytes: u64, seals: SealFlags) -> OwnedFd {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = fs::memfd_create("hostile", flags).expect("a memory file");
+    let zeroes = vec![0; bytes as usize];
+    assert_eq!(rustix::io::write(&file, &zeroes), Ok(zeroes.len()));
+    fs::fcntl_add_seals(&file, seals).expect("seals");
+    file
 }
 
 /// Runs `body`, the test `name`, in a process of its own, where no other test uses
