@@ -7,7 +7,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 
 use nowire_memory::heap::Keeping;
-use nowire_memory::refs::{Extent, PAGE_BYTES, Pool, PoolError, Ref, RefError};
+use nowire_memory::refs::{Extent, PAGE_BYTES, Pool, PoolError, Ref, RefError, View};
 use passing::{Way, own_uid, pattern, pool_with, single_use_pool, whole_file};
 use proptest::prelude::*;
 
@@ -47,6 +47,12 @@ enum Step {
     Regain {
         of: usize,
     },
+    Look {
+        of: usize,
+    },
+    LookAway {
+        of: usize,
+    },
     Forget {
         of: usize,
     },
@@ -73,6 +79,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(of, page, pages)| Step::Replace { of, page, pages }),
         5 => (of.clone(), 0..4_usize).prop_map(|(of, way)| Step::Carry { of, way }),
         2 => of.clone().prop_map(|of| Step::Regain { of }),
+        3 => of.clone().prop_map(|of| Step::Look { of }),
+        1 => of.clone().prop_map(|of| Step::LookAway { of }),
         2 => of.prop_map(|of| Step::Forget { of }),
     ]
 }
@@ -86,6 +94,7 @@ struct World {
     pool: Pool,
     ways: Vec<Way>,
     refs: Vec<(Ref, Vec<u8>)>,
+    views: Vec<(View, Vec<u8>)>,
 }
 
 impl World {
@@ -101,6 +110,7 @@ impl World {
             pool,
             ways: ways.into(),
             refs: Vec::new(),
+            views: Vec::new(),
         }
     }
 
@@ -130,6 +140,14 @@ impl World {
             }
             Step::Forget { of } if count > 0 => {
                 self.refs.swap_remove(of % count);
+            }
+            Step::Look { of } if count > 0 => {
+                let (shared, bytes) = &self.refs[of % count];
+                self.views.push((shared.map()?, bytes.clone()));
+            }
+            Step::LookAway { of } if !self.views.is_empty() => {
+                let (view, bytes) = self.views.swap_remove(of % self.views.len());
+                assert!(*view == bytes);
             }
             Step::Regain { of } if count > 0 => {
                 let (shared, mut bytes) = self.refs.swap_remove(of % count);
@@ -233,6 +251,9 @@ fn play(pool: Pool, steps: Vec<Step>) {
     }
     for (shared, bytes) in &world.refs {
         check(shared, bytes);
+    }
+    for (view, bytes) in &world.views {
+        assert!(**view == *bytes, "what was seen has changed");
     }
     for way in &world.ways {
         assert!(way.source.held() <= 64);

@@ -461,7 +461,7 @@ fn memory_made_before_proc_went_away_is_not_used_again_while_a_peer_has_it() {
             let way = Way::new(&pool);
             let (first, second) = (shared(&pool, 1).0, shared(&pool, 1).0);
             if let Err(error) = hide_proc() {
-                println!("not tried, as /proc cannot be hidden here: {error}");
+                println!("skipped: needs a right to hide /proc: {error}");
                 return;
             }
             let kept = way.parcel(&first);
@@ -543,7 +543,7 @@ fn where_nothing_can_be_marked_or_asked_for_memory_is_used_once() {
         let way = Way::new(&pool);
         let (first, _) = shared(&pool, 1);
         if let Err(error) = refuse_fcntl(command.parse().expect("a number")) {
-            println!("not tried, as calls cannot be refused here: {error}");
+            println!("skipped: needs a kernel that refuses calls: {error}");
             return;
         }
         let parcel = way.parcel(&first);
