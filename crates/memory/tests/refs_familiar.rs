@@ -216,9 +216,11 @@ fn what_stays_mapped_is_bounded_and_what_is_in_use_is_not_taken_away() {
                 pass(0);
                 let first = pass(0);
                 assert!(first.in_place());
-                for n in 0..segments {
+                for n in 1..segments {
                     pass(n);
                     pass(n);
+                    // What is used often stays.
+                    assert!(n % 20 > 0 || pass(0).in_place());
                 }
                 assert!(*first == pattern(len, 0));
                 drop(first);
@@ -227,7 +229,7 @@ fn what_stays_mapped_is_bounded_and_what_is_in_use_is_not_taken_away() {
                 let bytes: usize = mapped("memfd:nowire-ref").iter().sum();
                 assert!(bytes <= 64 << 20, "{bytes}");
                 // Those used last are the ones that stay.
-                assert!(pass(segments - bound).in_place());
+                assert!(pass(segments - bound / 2).in_place());
                 drop(way);
                 assert_eq!(segments_mapped(), 0);
             }

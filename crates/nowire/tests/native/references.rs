@@ -132,6 +132,48 @@ fn a_server_makes_data_that_its_caller_reads_when_the_server_is_gone() {
     assert!(matches!(over, Err(CallError::Connection(_))), "{over:?}");
 }
 
+/// How many mappings for reading a process has of pooled memory. (What it wrote
+/// itself is mapped for writing.)
+fn read_mappings_of(pid: u32) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it lives");
+    let is_read = |line: &&str| line.contains(" r--s") && line.contains("/memfd:nowire-ref");
+    maps.lines().filter(is_read).count()
+}
+
+#[test]
+fn memory_that_comes_again_stays_mapped_until_its_sender_is_gone() {
+    let (_house, mut server, client) = post("");
+    let here = std::process::id();
+    for byte in 0..20 {
+        let data = shared(&vec![byte; 100_000]);
+        let sum = u64::from(byte) * 100_000;
+        assert_eq!(*client.sum(data).expect("served"), sum);
+        let made = client.made(byte, 100_000).expect("served");
+        assert!(has(&made, &[byte; 100_000]));
+    }
+    assert_ne!(read_mappings_of(server.pid()), 0);
+    assert_ne!(read_mappings_of(here), 0);
+
+    let kept = client.made(1, 100_000).expect("served");
+    server.kill();
+    let over = client.made(7, 1);
+    assert!(matches!(over, Err(CallError::Connection(_))), "{over:?}");
+    assert_eq!(read_mappings_of(here), 0);
+    assert!(has(&kept, &[1; 100_000]));
+    assert_eq!(read_mappings_of(here), 0);
+
+    let (_house, server, client) = post("");
+    for byte in 0..20 {
+        let data = shared(&vec![byte; 100_000]);
+        client.sum(data).expect("served");
+    }
+    assert_ne!(read_mappings_of(server.pid()), 0);
+    drop(client);
+    wait_until("the server has none of its client's memory mapped", || {
+        read_mappings_of(server.pid()) == 0
+    });
+}
+
 #[test]
 fn parts_are_passed_and_nothing_beside_them() {
     let (_house, _server, client) = post("");
