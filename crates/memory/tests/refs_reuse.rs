@@ -467,6 +467,11 @@ fn memory_made_before_proc_went_away_is_not_used_again_while_a_peer_has_it() {
             let kept = way.parcel(&first);
             let taken = inode(&kept.descriptors[0]);
             drop(first);
+            // Who reads it has no /proc either.
+            for _ in 0..3 {
+                let arrived = way.carry(&second);
+                assert!(arrived.map().expect("a view").iter().all(|&b| b == 1));
+            }
             let arrived = way.carry(&second);
             let second = second
                 .try_into_buffer()
