@@ -20,7 +20,7 @@
 //!   first, once for each ref. All other passing costs the same at any size: a
 //!   descriptor is sent, received and closed. (The example `ref_costs` measures it.)
 //! - **Reuse.** Memory that was passed is used again when the kernel proves that
-//!   nobody else holds it (see [`Reuse`]).
+//!   nobody else holds the open file that was passed (see [`Reuse`]).
 //! - **Mapping.** A segment that comes a second time stays mapped afterwards, as
 //!   nearly all of them come again. The mapping is of another open file than the one
 //!   that was passed, so it holds nothing.

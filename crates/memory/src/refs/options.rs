@@ -33,16 +33,18 @@ impl Default for PoolOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reuse {
-    /// When the kernel proves that the open file which was passed is gone, with all
-    /// its descriptors and mappings, those on their way included, and it was passed
-    /// to nobody but processes of this process's own user.
+    /// When the kernel proves that no other process holds a ref to it: the open file
+    /// that was passed is neither open nor mapped anywhere, nor on its way. And only
+    /// if it was passed to nobody but processes of this process's own user.
     ///
-    /// The proof tells who holds a ref, not who could still look: readers of one
-    /// user keep segments mapped that come to them again and again, and pages that a
-    /// peer moved into a pipe (`splice`) or registered with `io_uring` stay readable
-    /// there. Processes of one user can read each other's memory anyway. What was
-    /// passed to another user is therefore used once only, whatever is set here; so
-    /// is what was sealed.
+    /// There is something the proof does not see. Pages that a peer moved into a pipe
+    /// (`splice`) or registered with `io_uring` stay readable there after the peer has
+    /// closed the segment. So they do where it opened the file once more by itself:
+    /// readers do so, to have mapped what comes again, and look there only while they
+    /// hold a ref. A peer can even take away the mark that the kernel is asked for,
+    /// while others hold the same open file. Processes of one user can read each
+    /// other's memory anyway. What was passed to another user is therefore used once
+    /// only, whatever is set here; so is what was sealed.
     #[default]
     Proven,
     /// Never: every buffer is fresh memory from the kernel.

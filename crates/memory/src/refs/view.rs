@@ -22,7 +22,8 @@ const BYTES_PER_MAPPING: usize = 32 << 10;
 
 /// The bytes of a [`Ref`](super::Ref), adjacent and unchanging.
 ///
-/// It keeps the memory. Clones show the same bytes.
+/// It keeps the memory; shown [in place](Self::in_place), it holds what the ref holds.
+/// Clones show the same bytes.
 #[derive(Clone)]
 pub struct View {
     shown: Shown,

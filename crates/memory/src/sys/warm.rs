@@ -32,7 +32,7 @@ use crate::segment::{self, SEALABLE, SegmentError};
 #[derive(Debug)]
 pub(crate) struct Warm {
     map: Map,
-    /// The only open file of the inode, but for `reader`.
+    /// The only open file of the inode here, but for `reader`.
     file: OwnedFd,
     /// What is handed out, from when it is first asked for.
     reader: OnceLock<OwnedFd>,
