@@ -214,6 +214,33 @@ fn memory_that_is_not_used_again_counts_until_the_peer_lets_go() {
 }
 
 #[test]
+fn a_stranger_that_takes_its_mark_away_still_counts() {
+    let pool = pool();
+    let way = Way::with(&pool, own_uid() + 1, Keeping::Copy, u32::MAX);
+    let (first, _) = shared(&pool, 1);
+    let parcel = way.parcel(&first);
+    let nothing = libc::flock {
+        l_type: libc::F_UNLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    let file = parcel.descriptors[0].as_raw_fd();
+    // SAFETY: an open file, and a lock that lives until the call returns.
+    let done = unsafe { libc::fcntl(file, libc::F_OFD_SETLK, &raw const nothing) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    drop(first);
+    assert_eq!(pool.reclaim(), 0);
+    assert_eq!(pool.usage().live_bytes, LEN);
+    drop(parcel);
+    eventually(|| {
+        pool.reclaim();
+        (pool.usage().live_bytes == 0).then_some(())
+    });
+}
+
+#[test]
 fn a_full_pool_says_how_full_and_serves_again_when_something_goes() {
     let pool = pool_with(|options| options.quota_bytes = 4 * LEN);
     let mut held: Vec<_> = (0..4).map(|_| pool.alloc(LEN).expect("room")).collect();
