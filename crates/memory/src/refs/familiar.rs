@@ -8,7 +8,8 @@
 //! whoever reads from the mapping needs a ref to the segment as well.
 //!
 //! Only segments of this process's own user are kept. Those of others are used once,
-//! and could not be opened.
+//! and could not be opened. Only those of which most was read are mapped when they come
+//! again: who reads a little of a large one is better off without.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,13 +32,19 @@ const KEPT_BYTES: usize = 64 << 20;
 /// Segments kept mapped, at most. They are looked through one by one.
 const KEPT_SEGMENTS: usize = 128;
 
-/// Segments of which is remembered that they came once.
+/// Segments of which is remembered that they were read once.
 const REMEMBERED: usize = 256;
+
+/// Of the segments that come again when as many are mapped as may be, one in so many
+/// takes the place of what was not used for longest. If each did, those of a round of
+/// too many would all push each other out before they are used.
+const ADMITTED_OF: usize = 16;
 
 static FAMILIAR: Mutex<Familiar> = Mutex::new(Familiar {
     kept: VecDeque::new(),
     kept_bytes: 0,
     seen: VecDeque::new(),
+    turned_away: 0,
     process: 0,
 });
 
@@ -46,6 +53,8 @@ struct Familiar {
     kept: VecDeque<Kept>,
     kept_bytes: usize,
     seen: VecDeque<Identity>,
+    /// Segments for which there was no room.
+    turned_away: usize,
     /// The process that `kept` is mapped in.
     process: u32,
 }
@@ -61,36 +70,52 @@ struct Kept {
 /// system, which numbers them; before Linux 5.9 with 32 bits, which come round. What is
 /// sealed keeps the time of its last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     changed: (i64, u64),
 }
 
+impl Identity {
+    /// Of a segment of `size_bytes`, if it may be mapped when it comes again.
+    pub(super) fn of(size_bytes: usize, stat: &Stat) -> Option<Self> {
+        let fits = (SMALLEST_BYTES..=KEPT_BYTES).contains(&size_bytes);
+        let is_own = || stat.st_uid == rustix::process::geteuid().as_raw();
+        (fits && is_own()).then_some(Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            changed: (stat.st_ctime, stat.st_ctime_nsec),
+        })
+    }
+}
+
+/// Notes that most of a segment was read, so that it is mapped if it comes again.
+pub(super) fn remember(identity: Identity) {
+    let mut familiar = lock();
+    if familiar.seen.contains(&identity) {
+        return;
+    }
+    if familiar.seen.len() >= REMEMBERED {
+        familiar.seen.pop_front();
+    }
+    familiar.seen.push_back(identity);
+}
+
 /// A mapping of all `size_bytes` of `file`, which has just been verified to be a
-/// segment of that size and to be the file of `stat`, if it came before. Whoever uses
-/// the mapping must hold `file` meanwhile.
+/// segment of that size with this identity, if it is [remembered](remember). Whoever
+/// uses the mapping must hold `file` meanwhile.
 pub(super) fn mapping_of(
     file: BorrowedFd<'_>,
     size_bytes: usize,
-    stat: &Stat,
+    identity: Identity,
     source: &Source,
 ) -> Option<Arc<Mapping>> {
-    let fits = (SMALLEST_BYTES..=KEPT_BYTES).contains(&size_bytes);
-    if !fits || stat.st_uid != rustix::process::geteuid().as_raw() {
-        return None;
-    }
-    let identity = Identity {
-        device: stat.st_dev,
-        inode: stat.st_ino,
-        changed: (stat.st_ctime, stat.st_ctime_nsec),
-    };
     {
         let mut familiar = lock();
         if let Some(mapping) = familiar.find(identity, source) {
             return Some(mapping);
         }
-        if source.is_over() || !familiar.has_seen(identity) {
+        if source.is_over() || !familiar.recalls(identity) || !familiar.admits(size_bytes) {
             return None;
         }
     }
@@ -144,17 +169,19 @@ impl Familiar {
         Some(mapping)
     }
 
-    /// Whether the segment came before; remembers that it did.
-    fn has_seen(&mut self, identity: Identity) -> bool {
-        if let Some(at) = self.seen.iter().rposition(|&seen| seen == identity) {
-            self.seen.remove(at);
+    /// Whether the segment was [remembered](remember); from now on it is not.
+    fn recalls(&mut self, identity: Identity) -> bool {
+        let at = self.seen.iter().rposition(|&seen| seen == identity);
+        at.and_then(|at| self.seen.remove(at)).is_some()
+    }
+
+    /// Whether another segment is to be kept.
+    fn admits(&mut self, size_bytes: usize) -> bool {
+        if self.kept_bytes + size_bytes <= KEPT_BYTES && self.kept.len() < KEPT_SEGMENTS {
             return true;
         }
-        if self.seen.len() >= REMEMBERED {
-            self.seen.pop_front();
-        }
-        self.seen.push_back(identity);
-        false
+        self.turned_away += 1;
+        self.turned_away.is_multiple_of(ADMITTED_OF)
     }
 
     /// Returns what there is no room for.
@@ -194,7 +221,7 @@ impl Familiar {
 mod tests {
     use rustix::fs;
 
-    use super::mapping_of;
+    use super::{Identity, mapping_of, remember};
     use crate::heap::Keeping;
     use crate::refs::Source;
     use crate::sys::warm::Warm;
@@ -213,14 +240,17 @@ mod tests {
         let source = Source::new(u64::MAX - 1, 0, Keeping::Copy, 1, "the peer");
         let (old, new) = (segment(1), segment(2));
         let (old, new) = (old.reader().expect("open"), new.reader().expect("open"));
-        let stat = fs::fstat(old).expect("fstat");
-        assert!(mapping_of(old, BYTES, &stat, &source).is_none());
-        let mapping = mapping_of(old, BYTES, &stat, &source).expect("it came again");
+        let mut stat = fs::fstat(old).expect("fstat");
+        let identity = Identity::of(BYTES, &stat).expect("large enough, and our own");
+        assert!(mapping_of(old, BYTES, identity, &source).is_none());
+        remember(identity);
+        let mapping = mapping_of(old, BYTES, identity, &source).expect("it came again");
         // Before Linux 5.9 numbers of files have 32 bits and come round.
-        let mut stat = stat;
         stat.st_ctime += 1;
+        let identity = Identity::of(BYTES, &stat).expect("large enough, and our own");
         for _ in 0..3 {
-            if let Some(mapping) = mapping_of(new, BYTES, &stat, &source) {
+            remember(identity);
+            if let Some(mapping) = mapping_of(new, BYTES, identity, &source) {
                 let mut byte = [0];
                 mapping.copy_out(0, &mut byte);
                 assert_eq!(byte, [2]);

@@ -1,13 +1,15 @@
 //! Segments of other processes, of which this one was passed the descriptor.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, SealFlags};
 use rustix::io::{self, Errno};
 
+use super::familiar::{self, Identity};
 use super::own::Connections;
-use super::{RefError, Source, familiar};
+use super::{RefError, Source};
 use crate::heap::Keeping;
 use crate::segment::{self, SEALABLE, SegmentError};
 use crate::sys::mapping::Mapping;
@@ -35,6 +37,10 @@ pub(super) struct Foreign {
 struct Checked {
     /// Of a segment that came before.
     mapping: Option<Arc<Mapping>>,
+    /// Of one that did not, if it may be mapped when it comes again.
+    identity: Option<Identity>,
+    /// How much of that was read.
+    read_bytes: AtomicUsize,
 }
 
 impl Foreign {
@@ -82,8 +88,14 @@ impl Foreign {
         let file = self.file()?;
         let check = || {
             let (_, stat) = segment::verify_amount(file, self.size_bytes, SEALABLE)?;
+            let identity = Identity::of(self.size_bytes, &stat);
+            let mapping = identity.and_then(|identity| {
+                familiar::mapping_of(file, self.size_bytes, identity, &self.source)
+            });
             Ok(Checked {
-                mapping: familiar::mapping_of(file, self.size_bytes, &stat, &self.source),
+                identity: identity.filter(|_| mapping.is_none()),
+                mapping,
+                read_bytes: AtomicUsize::new(0),
             })
         };
         match self.checked.get_or_init(check) {
@@ -96,6 +108,22 @@ impl Foreign {
     /// as this is held.
     pub(super) fn mapping(&self) -> Result<Option<&Arc<Mapping>>, RefError> {
         Ok(self.check()?.1.mapping.as_ref())
+    }
+
+    /// Counts `bytes` as read. When they are most of the segment, it is mapped if it
+    /// comes again.
+    pub(super) fn note_read(&self, bytes: usize) {
+        let Some(Ok(checked)) = self.checked.get() else {
+            return;
+        };
+        let Some(identity) = checked.identity else {
+            return;
+        };
+        let most = self.size_bytes / 2;
+        let before = checked.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before < most && before.saturating_add(bytes) >= most {
+            familiar::remember(identity);
+        }
     }
 
     /// The descriptor, of a segment that can be mapped.
@@ -134,6 +162,7 @@ impl Foreign {
             mapping.copy_out(offset, into);
             return Ok(());
         }
+        self.note_read(into.len());
         let mut done = 0;
         while done < into.len() {
             match io::pread(file, &mut into[done..], (offset + done) as u64) {

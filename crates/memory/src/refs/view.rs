@@ -128,7 +128,10 @@ fn map(pieces: &[Piece], len: usize) -> Result<Option<Mapped>, RefError> {
     for piece in pieces {
         let file = match &piece.segment {
             Segment::Own(own) => own.reader().map_err(|errno| failed("open", errno))?,
-            Segment::Foreign(foreign) if foreign.is_still()? => foreign.mappable()?,
+            Segment::Foreign(foreign) if foreign.is_still()? => {
+                foreign.note_read(piece.len);
+                foreign.mappable()?
+            }
             Segment::Foreign(_) => return Ok(None),
         };
         files.push(pieces::Piece {
