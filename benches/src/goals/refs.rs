@@ -164,6 +164,10 @@ mod tests {
         );
         let without_chain = line(&rows[..7], goal);
         assert!(without_chain.ends_with("not measured"), "{without_chain}");
+        let mut disturbed = rows.to_vec();
+        disturbed[6].p50_ns = 106_000;
+        let disturbed = line(&disturbed, goal);
+        assert!(disturbed.ends_with("not measured"), "{disturbed}");
         Ok(())
     }
 

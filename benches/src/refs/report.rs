@@ -171,7 +171,8 @@ fn by_length(rows: &[&Row], in_flight: usize, figure: fn(&Row) -> String) -> Str
 /// it, by the services between. One service alone has a core for itself, so its time
 /// says nothing of the others'. And both chains must end on the same core: the last
 /// service finds data that was written on its own core in that core's cache, and
-/// fetching it from the other one is not the work of those between.
+/// fetching it from the other one is not the work of those between. None if something
+/// else kept the shorter chain for so long that it took more than the longer one.
 pub(crate) fn hop_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
     let ends_alike = |services: usize| services > 1 && (LONGEST - services).is_multiple_of(2);
     let mut ends = rows
@@ -187,7 +188,7 @@ pub(crate) fn hop_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64
         .collect::<Vec<_>>();
     ends.sort_by_key(|&(services, _)| services);
     let (&(from, short_ns), &(to, long_ns)) = (ends.first()?, ends.last()?);
-    (to > from).then(|| (long_ns - short_ns) / (to - from) as f64)
+    (to > from && long_ns > short_ns).then(|| (long_ns - short_ns) / (to - from) as f64)
 }
 
 /// Processor time of a service that passes data on, in the longest chain, one call
