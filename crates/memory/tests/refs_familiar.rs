@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use nowire_memory::heap::Keeping;
 use nowire_memory::refs::{Extent, Pool, Ref, Source};
-use passing::{Way, alone, eventually, memfd, own_uid, pattern, pool, pool_with, take_back};
+use passing::{
+    Way, alone, eventually, filled, is_used_again, memfd, own_uid, pattern, pool, pool_with,
+    take_back,
+};
 use rustix::fs::SealFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -41,27 +44,11 @@ fn trusting(pool: &Pool) -> Way {
     Way::with(pool, own_uid(), Keeping::Trust, u32::MAX)
 }
 
-/// A ref to bytes, and where they lie.
-fn shared(pool: &Pool, byte: u8) -> (Ref, usize) {
-    let mut buffer = pool.alloc(LEN).expect("memory");
-    buffer.fill(byte);
-    let place = buffer.as_ptr().addr();
-    (buffer.share(), place)
-}
-
-/// Whether the memory at `place` is among what the next buffers get, which is filled.
-fn is_used_again(pool: &Pool, place: usize) -> bool {
-    let free = pool.usage().kept_bytes / LEN;
-    // One more than is free, and what waits is tried.
-    let held: Vec<_> = (0..=free).map(|_| shared(pool, 0xdd)).collect();
-    held.iter().any(|(_, there)| *there == place)
-}
-
 /// Passes the only segment of a pool, again and again, until it stays mapped; tells
 /// where it lies.
 fn make_familiar(way: &Way) -> usize {
     let mut places = (1..4).map(|byte| {
-        let (first, place) = shared(&way.pool, byte);
+        let (first, place) = filled(&way.pool, LEN, byte);
         assert!(
             way.carry(&first).map().expect("a view")[..]
                 .iter()
@@ -127,20 +114,20 @@ fn a_view_of_what_stays_mapped_keeps_it_from_its_owner() {
             let pool = pool();
             let way = trusting(&pool);
             let place = make_familiar(&way);
-            let (first, again) = shared(&pool, 7);
+            let (first, again) = filled(&pool, LEN, 7);
             assert_eq!(again, place);
             let view = way.carry(&first).map().expect("a view");
             let clone = view.clone();
             assert!(view.in_place());
             drop((first, view));
             for _ in 0..20 {
-                assert!(!is_used_again(&pool, place));
-                drop(way.carry(&shared(&pool, 8).0).map().expect("a view"));
+                assert!(!is_used_again(&pool, LEN, place));
+                drop(way.carry(&filled(&pool, LEN, 8).0).map().expect("a view"));
                 pool.reclaim();
                 assert!(clone.iter().all(|&byte| byte == 7));
             }
             drop(clone);
-            eventually(|| is_used_again(&pool, place).then_some(()));
+            eventually(|| is_used_again(&pool, LEN, place).then_some(()));
         },
     );
 }
@@ -154,14 +141,14 @@ fn an_edit_of_what_stays_mapped_keeps_it_from_its_owner() {
             let editor = pool_with(|_| {});
             let way = trusting(&pool);
             let place = make_familiar(&way);
-            let (first, _) = shared(&pool, 7);
+            let (first, _) = filled(&pool, LEN, 7);
             let mut edit = way.carry(&first).edit(&editor).expect("an edit");
             drop(first);
             edit.write(5000, b"changed").expect("memory");
             let edited = edit.share();
             let view = edited.map().expect("a view");
             for _ in 0..20 {
-                assert!(!is_used_again(&pool, place));
+                assert!(!is_used_again(&pool, LEN, place));
             }
             let mut expected = vec![7; LEN];
             expected[5000..5007].copy_from_slice(b"changed");
@@ -179,7 +166,7 @@ fn the_last_owner_takes_back_what_stays_mapped_elsewhere() {
             let pool = pool();
             let way = trusting(&pool);
             let place = make_familiar(&way);
-            let (first, _) = shared(&pool, 4);
+            let (first, _) = filled(&pool, LEN, 4);
             let arrived = way.carry(&first);
             let view = arrived.map().expect("a view");
             let first = first.try_into_buffer().expect_err("it is being read");
@@ -328,7 +315,7 @@ fn what_is_sealed_stays_mapped_too_and_shows_what_it_held() {
             drop(whole);
             assert_eq!(views.iter().filter(|view| view.in_place()).count(), 2);
             for n in 0..20 {
-                drop(way.carry(&shared(&pool, n).0));
+                drop(way.carry(&filled(&pool, LEN, n).0));
             }
             assert!(views.iter().all(|view| **view == pattern(LEN, 1)));
             drop(views);
@@ -501,7 +488,7 @@ fn a_forked_child_reads_what_its_parent_has_mapped() {
         let pool = pool();
         let way = trusting(&pool);
         make_familiar(&way);
-        let (next, _) = shared(&pool, 9);
+        let (next, _) = filled(&pool, LEN, 9);
         let arrived = way.carry(&next);
         // SAFETY: only this thread runs, the child does as little as it can, and ends
         // without cleaning up.
@@ -585,10 +572,10 @@ fn a_descriptor_keeps_memory_whoever_else_has_it_mapped() {
             let pool = pool();
             let way = trusting(&pool);
             let place = make_familiar(&way);
-            let is_free = || is_used_again(&pool, place);
+            let is_free = || is_used_again(&pool, LEN, place);
 
             // A descriptor.
-            let (first, _) = shared(&pool, 1);
+            let (first, _) = filled(&pool, LEN, 1);
             let kept = way.parcel(&first);
             drop(first);
             assert!(!is_free());

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nowire_memory::heap::Keeping;
-use nowire_memory::refs::{Extent, Pool, Ref, Source, View};
+use nowire_memory::refs::{Extent, Ref, Source, View};
 use nowire_memory::socket;
-use passing::{Way, eventually, inode, own_uid, pool};
+use passing::{Way, eventually, filled, inode, is_used_again, own_uid, pool};
 use rustix::fd::OwnedFd;
 
 const LEN: usize = 64 << 10;
@@ -185,38 +185,23 @@ impl Drop for Reader {
     }
 }
 
-fn shared(pool: &Pool, byte: u8) -> (Ref, usize) {
-    let mut buffer = pool.alloc(LEN).expect("memory");
-    buffer.fill(byte);
-    let place = buffer.as_ptr().addr();
-    (buffer.share(), place)
-}
-
-/// Whether the memory at `place` is among what the next buffers get, which is filled.
-fn is_used_again(pool: &Pool, place: usize) -> bool {
-    let free = pool.usage().kept_bytes / LEN;
-    // One more than is free, and what waits is tried.
-    let held: Vec<_> = (0..=free).map(|_| shared(pool, 0xdd)).collect();
-    held.iter().any(|(_, there)| *there == place)
-}
-
 /// Passes one segment until each reader has it mapped; tells where it lies.
 fn make_familiar(way: &Way, readers: &mut [&mut Reader]) -> usize {
-    let (first, place) = shared(&way.pool, 1);
+    let (first, place) = filled(&way.pool, LEN, 1);
     for reader in &mut *readers {
         reader.pass(way, &first, 1, READ);
     }
     drop(first);
-    eventually(|| is_used_again(&way.pool, place).then_some(()));
+    eventually(|| is_used_again(&way.pool, LEN, place).then_some(()));
     for byte in 2..10 {
-        let (next, there) = shared(&way.pool, byte);
+        let (next, there) = filled(&way.pool, LEN, byte);
         assert_eq!(there, place, "it is used again although it is mapped");
         for reader in &mut *readers {
             reader.pass(way, &next, byte, READ);
             assert_eq!(reader.mappings(), 1);
         }
         drop(next);
-        eventually(|| is_used_again(&way.pool, place).then_some(()));
+        eventually(|| is_used_again(&way.pool, LEN, place).then_some(()));
     }
     place
 }
@@ -228,18 +213,18 @@ fn a_reader_keeps_memory_by_what_it_holds_and_not_by_what_it_has_mapped() {
         let way = Way::new(&pool);
         let mut reader = Reader::start();
         let place = make_familiar(&way, &mut [&mut reader]);
-        let (kept, there) = shared(&pool, 99);
+        let (kept, there) = filled(&pool, LEN, 99);
         assert_eq!(there, place);
         reader.pass(&way, &kept, 99, keep);
         drop(kept);
         for _ in 0..10 {
-            assert!(!is_used_again(&pool, place), "{keep}");
+            assert!(!is_used_again(&pool, LEN, place), "{keep}");
         }
         assert_eq!(reader.ask(CHECK), "[Some(99)]");
         assert_eq!(pool.usage().waiting_bytes, LEN);
         reader.ask(DROP);
         assert_eq!(reader.mappings(), 1);
-        eventually(|| is_used_again(&pool, place).then_some(()));
+        eventually(|| is_used_again(&pool, LEN, place).then_some(()));
         reader.ask(END);
         assert_eq!(reader.mappings(), 0, "{keep}: the connection is over");
     }
@@ -251,17 +236,17 @@ fn one_of_several_readers_keeps_the_memory_of_all() {
     let way = Way::new(&pool);
     let (mut first, mut second) = (Reader::start(), Reader::start());
     let place = make_familiar(&way, &mut [&mut first, &mut second]);
-    let (kept, _) = shared(&pool, 50);
+    let (kept, _) = filled(&pool, LEN, 50);
     first.pass(&way, &kept, 50, KEEP_VIEW);
     second.pass(&way, &kept, 50, KEEP_REF);
     second.pass(&way, &kept, 50, READ);
     drop(kept);
-    assert!(!is_used_again(&pool, place));
+    assert!(!is_used_again(&pool, LEN, place));
     first.ask(DROP);
-    assert!(!is_used_again(&pool, place));
+    assert!(!is_used_again(&pool, LEN, place));
     assert_eq!(second.ask(CHECK), "[Some(50)]");
     second.ask(DROP);
-    eventually(|| is_used_again(&pool, place).then_some(()));
+    eventually(|| is_used_again(&pool, LEN, place).then_some(()));
 }
 
 #[test]
@@ -271,16 +256,16 @@ fn a_killed_reader_keeps_nothing() {
         let way = Way::new(&pool);
         let mut reader = Reader::start();
         let place = make_familiar(&way, &mut [&mut reader]);
-        let (kept, _) = shared(&pool, 7);
+        let (kept, _) = filled(&pool, LEN, 7);
         reader.pass(&way, &kept, 7, keep);
         // On its way to it, too.
         let parcel = way.parcel(&kept);
         let descriptor = parcel.descriptors[0].as_fd();
         socket::hand_over(reader.connection.as_fd(), descriptor).expect("room");
         drop((parcel, kept));
-        assert!(!is_used_again(&pool, place), "{keep}");
+        assert!(!is_used_again(&pool, LEN, place), "{keep}");
         reader.kill();
-        eventually(|| is_used_again(&pool, place).then_some(()));
+        eventually(|| is_used_again(&pool, LEN, place).then_some(()));
         assert_eq!(pool.usage().waiting_bytes, 0, "{keep}");
     }
 }
@@ -293,7 +278,7 @@ fn what_a_reader_has_of_a_killed_owner_stays_good_and_goes_with_the_connection()
     let way = Way::new(&pool);
     let mut reader = Reader::start();
     make_familiar(&way, &mut [&mut reader]);
-    let (kept, _) = shared(&pool, 33);
+    let (kept, _) = filled(&pool, LEN, 33);
     reader.pass(&way, &kept, 33, KEEP_VIEW);
     drop((kept, way, pool));
     assert_eq!(reader.ask(CHECK), "[Some(33)]");
@@ -322,7 +307,7 @@ fn a_reader_of_another_user_keeps_nothing_mapped_and_its_memory_is_used_once() {
     std::fs::remove_file(&program).expect("the copy");
     let mut files = Vec::new();
     for byte in 1..10 {
-        let (whole, _) = shared(&pool, byte);
+        let (whole, _) = filled(&pool, LEN, byte);
         files.push(inode(&way.parcel(&whole).descriptors[0]));
         // It comes again, but as the same ref.
         for _ in 0..3 {

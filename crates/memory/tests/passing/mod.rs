@@ -149,6 +149,23 @@ pub(crate) fn eventually<T>(mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A ref to `bytes` bytes like this one, and where they lie.
+pub(crate) fn filled(pool: &Pool, bytes: usize, byte: u8) -> (Ref, usize) {
+    let mut buffer = pool.alloc(bytes).expect("memory");
+    buffer.fill(byte);
+    let place = buffer.as_ptr().addr();
+    (buffer.share(), place)
+}
+
+/// Whether the memory at `place` is among what the next buffers of `bytes` get, which
+/// is filled.
+pub(crate) fn is_used_again(pool: &Pool, bytes: usize, place: usize) -> bool {
+    let free = pool.usage().kept_bytes / bytes;
+    // One more than is free, and what waits is tried.
+    let held: Vec<_> = (0..=free).map(|_| filled(pool, bytes, 0xdd)).collect();
+    held.iter().any(|(_, there)| *there == place)
+}
+
 /// Takes back the memory of a ref of which nobody else has anything.
 pub(crate) fn take_back(shared: Ref) -> Buffer {
     let mut shared = Some(shared);
