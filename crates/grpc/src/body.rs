@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use nowire::refs::{Carried, Carrier, Passings};
-use nowire::{Block, Receiver, RefError, ResetCode, Sender, Sending, StreamError};
+use nowire::{Block, Receiver, ResetCode, Sender, Sending, StreamError};
 use nowire_protocol::head::HeadError;
 use tonic::Status;
 
@@ -170,7 +170,7 @@ where
             let produce = || Pin::new(body).poll_frame(cx);
             let (produced, carried) = Carried::collect(&mut self.carrier, produce);
             if let Some(carried) = carried
-                && let Err(error) = self.take_along(carried)
+                && let Err(error) = carried.pass(&self.sender, &mut self.references)
             {
                 self.fail(ref_status(&error))?;
                 break;
@@ -199,11 +199,6 @@ where
                 },
             }
         }
-        Ok(())
-    }
-
-    fn take_along(&mut self, carried: Carried) -> Result<(), RefError> {
-        self.references.extend(carried.pass(&self.sender)?);
         Ok(())
     }
 

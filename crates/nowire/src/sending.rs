@@ -9,12 +9,11 @@ use std::task::{Context, Poll, Waker};
 use nowire_memory::{OwnedSegment, PeerSegment, socket};
 use nowire_protocol::PeerMisbehaved;
 use nowire_protocol::bell::{Ringer, Sleeper};
-use nowire_protocol::frame::{Extent, ResetCode};
+use nowire_protocol::frame::ResetCode;
 use nowire_protocol::geometry::{Geometry, SLEEPING_OFFSET, WANTS_ROOM_OFFSET};
 use nowire_protocol::ring::{Control, Outgoing, Producer};
 use nowire_protocol::stream::{REFERENCE_BYTES, Side};
 use rustix::io::Errno;
-use smallvec::SmallVec;
 
 use crate::cell::StreamCell;
 use crate::crash::crash_point;
@@ -112,7 +111,19 @@ impl Shared {
         }
         let sent = match self.flush_unsent(&mut tx) {
             Ok(true) if !references.is_empty() => {
-                self.push_with_references(&mut tx, cell, references, parts)
+                // Whoever sleeps is woken by the descriptors, and then finds all that
+                // they are for; whoever looks at the ring finds them there.
+                let asleep = tx.bell.must_ring(&self.inbox);
+                let sent = self.push_with_references(&mut tx, asleep, cell, references, parts);
+                if asleep && matches!(sent, Ok(Ok(true))) && tx.owed.is_empty() {
+                    // A peer that has taken it all by now and sleeps again is not to be
+                    // woken once more.
+                    return Ok(true);
+                }
+                if asleep {
+                    self.ring();
+                }
+                sent
             }
             Ok(true) => Ok(self.push(&mut tx, cell, parts)),
             flushed => Ok(flushed),
@@ -161,28 +172,31 @@ impl Shared {
     fn push_with_references(
         &self,
         tx: &mut Tx,
+        asleep: bool,
         cell: &StreamCell,
         references: &[Passing],
         parts: Option<&Outgoing<'_>>,
     ) -> Result<Result<bool, PeerMisbehaved>, Errno> {
-        let extents: SmallVec<[Extent; 4]> = references
-            .iter()
-            .flat_map(|passing| passing.extents(cell.id))
-            .collect();
-        let descriptors = references.iter().map(Passing::descriptors).sum();
-        let room = tx.producer.has_room_for_extents(&self.inbox, extents.len());
+        let (mut extents, mut descriptors) = (0, 0);
+        for passing in references {
+            extents += passing.passed().extents().len();
+            descriptors += passing.descriptors();
+        }
+        debug_assert!(descriptors > 0, "what is empty goes by value");
+        let room = tx.producer.has_room_for_extents(&self.inbox, extents);
         let room = room.and_then(|room| Ok(room && tx.may_hand_over(&self.inbox, descriptors)?));
         if !matches!(room, Ok(true)) {
             return Ok(room);
         }
-        // Whoever sleeps is woken by the descriptors, and then finds all that they
-        // are for; whoever looks at the ring finds them there.
-        let asleep = tx.bell.must_ring(&self.inbox);
         if !asleep {
             self.hand_over(tx, references)?;
         }
-        let extents = extents.into_iter();
-        let pushed = tx.producer.push_extents(&self.outbox, &self.inbox, extents);
+        let mut pushed = Ok(true);
+        for passing in references {
+            let extents = passing.extents(cell.id);
+            let producer = &mut tx.producer;
+            pushed = pushed.and_then(|_| producer.push_extents(&self.outbox, &self.inbox, extents));
+        }
         crash_point!("refs.extents-pushed");
         let last = tx.producer.sent() - 1;
         tx.handed_over
@@ -195,10 +209,6 @@ impl Shared {
         if !tx.owed.is_empty() {
             self.owes.store(true, Ordering::Relaxed);
             self.wake_driver();
-            if asleep {
-                // Perhaps nothing else has.
-                self.ring();
-            }
         }
         Ok(pushed)
     }

@@ -540,6 +540,21 @@ impl HostilePeer {
             .store(WANTS_ROOM_OFFSET, value, Ordering::Release);
     }
 
+    /// Takes what has come on the control socket: how many descriptors, and how
+    /// often the doorbell was rung without one.
+    pub fn take_rings(&self) -> (usize, usize) {
+        let (mut descriptors, mut bells) = (0, 0);
+        while let Ok(answered) = socket::answer_doorbell(self.socket.as_fd())
+            && answered.rung > 0
+        {
+            let handed = usize::from(answered.descriptor.is_some());
+            descriptors += handed;
+            bells += answered.rung - handed;
+            self.handed().extend(answered.descriptor);
+        }
+        (descriptors, bells)
+    }
+
     /// Whether the honest side has hung up.
     pub fn is_cut_off(&self) -> bool {
         loop {

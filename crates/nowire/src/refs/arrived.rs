@@ -83,6 +83,9 @@ impl Arrived {
     pub(crate) fn forget(&self, stream: StreamId) {
         let over: Vec<Waiting> = {
             let mut waiting = lock(&self.waiting);
+            if waiting.is_empty() {
+                return;
+            }
             let over = waiting.extract_if(|_, waiting| waiting.stream == stream);
             over.map(|(_, waiting)| waiting).collect()
         };

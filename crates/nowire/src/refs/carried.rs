@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::mem;
 
 use nowire_memory::refs::{Ref, RefError};
+use smallvec::SmallVec;
 
 #[cfg(feature = "prost")]
 use super::arrived::{TOKEN_BYTES, token};
@@ -42,14 +43,16 @@ impl Carrying {
         from_bytes: None,
         room: None,
         referred: Vec::new(),
-        carried: Carried { refs: Vec::new() },
+        carried: Carried {
+            refs: SmallVec::new_const(),
+        },
     };
 }
 
 /// The references of what was encoded, by the numbers in their tokens.
 #[derive(Debug, Default)]
 pub struct Carried {
-    refs: Vec<(u64, Ref)>,
+    refs: SmallVec<[(u64, Ref); 1]>,
 }
 
 /// Puts back what was there, also when the body panics.
@@ -105,19 +108,22 @@ impl Carried {
         (produced, carried)
     }
 
-    /// Makes them ready to be sent, in the order of their numbers, by `sender`.
+    /// Makes them ready to be sent, in the order of their numbers, by `sender`, and
+    /// puts them behind those that `ready` has.
     ///
     /// # Errors
     /// If a part of a segment would have to be copied, or a segment to be sealed,
     /// and cannot be.
-    pub fn pass(self, sender: &Sender) -> Result<Passings, RefError> {
+    pub fn pass(self, sender: &Sender, ready: &mut Passings) -> Result<(), RefError> {
         let Some(Carrier(references)) = sender.carrier() else {
-            return Ok(Passings::new());
+            return Ok(());
         };
         // From here on they count, so that others do not take the same room.
         sender.will_send(&references, self.refs.len());
-        let pass = |(number, reference)| references.pass(number, &reference);
-        self.refs.into_iter().map(pass).collect()
+        for (number, reference) in self.refs {
+            ready.push(references.pass(number, &reference)?);
+        }
+        Ok(())
     }
 }
 

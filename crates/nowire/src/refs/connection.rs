@@ -7,7 +7,6 @@ use nowire_memory::refs::{Audience, Passed, Pool, Ref, RefError, Source};
 use nowire_protocol::frame::{Extent, StreamId};
 use nowire_protocol::handshake::ReferenceOffer;
 use nowire_protocol::stream::{REFERENCE_BYTES, REFERENCE_WINDOW_BYTES};
-use smallvec::SmallVec;
 
 use super::arrived::{Arrived, Key, Registered};
 use super::options::RefOptions;
@@ -249,10 +248,10 @@ impl Passing {
     }
 
     /// Its frames on a stream.
-    pub(crate) fn extents(&self, stream: StreamId) -> SmallVec<[Extent; 1]> {
+    pub(crate) fn extents(&self, stream: StreamId) -> impl ExactSizeIterator<Item = Extent> {
         let extents = self.passed.extents();
         let count = extents.len();
-        let frames = extents.iter().enumerate().map(|(i, extent)| Extent {
+        extents.iter().enumerate().map(move |(i, extent)| Extent {
             stream,
             number: self.number,
             more: i + 1 < count,
@@ -261,7 +260,6 @@ impl Passing {
             bytes: extent.bytes,
             segment_bytes: extent.segment_bytes,
             whole: extent.whole,
-        });
-        frames.collect()
+        })
     }
 }

@@ -14,3 +14,4 @@ mod setup;
 mod starved;
 mod strangers;
 mod streams;
+mod woken;
