@@ -1,8 +1,7 @@
 //! Large data that is passed on from service to service: by value over a Unix
 //! socket, by value over shared memory, and by reference.
 //!
-//! Every service is a process. A chain of seven is started once for each
-//! carrier; a shorter chain is the first services of it.
+//! Every service is a process, and every chain its own ones.
 
 mod args;
 mod argument;
@@ -22,8 +21,10 @@ mod sharing;
 pub(crate) mod strangers;
 mod tier;
 
-pub(crate) use args::{RefsArgs, TierArgs};
+pub(crate) use args::{Place, RefsArgs, TierArgs};
 pub(crate) use line::LONGEST;
+#[cfg(test)]
+pub(crate) use plan::SHORTER;
 pub(crate) use plan::{KIB, MANY, MIB};
 pub(crate) use run::main;
 pub(crate) use tier::main as tier;

@@ -9,6 +9,8 @@ use nowire_bench_harness::cell::{Carrier, Case, Party, Wait};
 use nowire_bench_harness::samples::Pool;
 use serde::Serialize;
 
+use crate::refs::Place;
+
 /// One case on one carrier. The fields up to `cpu_s` are the form every
 /// benchmark of the project writes, so that two runs can be compared; a case
 /// adds its own after them.
@@ -47,6 +49,13 @@ pub(crate) struct Passing {
     /// Services that a call goes through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) services: Option<usize>,
+    /// Which process ran on which core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<Place>,
+    /// Bytes of their own that the client writes and the last service reads beside
+    /// each call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) aside_bytes: Option<usize>,
     /// The part of the pages that the callee changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) changed_percent: Option<u32>,

@@ -177,7 +177,7 @@ fn of<'a>(rows: &'a [Value], carrier: &str, services: u64, field: &str) -> Resul
 fn a_chain_passes_data_on_over_every_carrier() -> Result<()> {
     let figures = std::env::temp_dir().join(format!("nowire-figures-{}", std::process::id()));
     let path = figures.to_str().context("a path that is no text")?;
-    let (rows, printed) = run(
+    let (rows, _) = run(
         &[
             "refs", "--only", "nested", "--bytes", "0", "--bytes", "65536", "--plot", path,
         ],
@@ -197,14 +197,28 @@ fn a_chain_passes_data_on_over_every_carrier() -> Result<()> {
         .filter_map(|row| row["services"].as_u64())
         .collect();
     assert_eq!(lengths, BTreeSet::from([1, 3, 7]));
+    let figure = std::fs::read_to_string(figures.join("refs-fig5-nested.svg"))?;
+    std::fs::remove_dir_all(&figures)?;
+    assert!(figure.contains("by reference") && figure.contains("Unix socket"));
+    Ok(())
+}
+
+#[test]
+fn what_a_service_between_adds_is_measured_with_a_core_for_those_between() -> Result<()> {
+    let (rows, printed) = run(
+        &["refs", "--only", "hop", "--bytes", "0", "--bytes", "65536"],
+        None,
+    )?;
+    let wanted = BTreeSet::from([("floor", "-"), ("nowire", "adaptive"), ("refs", "adaptive")]);
+    assert_eq!(carriers(&rows)?, wanted);
+    assert!(rows.iter().all(|row| row["place"] == "apart"));
+    let aside = |row: &&Value| row["aside_bytes"].as_u64() == Some(1 << 20);
+    assert_eq!(rows.iter().filter(aside).count(), 2, "both lengths");
     let goal = printed
         .lines()
         .find(|line| line.starts_with("64 KiB, time per forwarding hop"));
     let goal = goal.context("no goal for it")?;
     assert!(!goal.ends_with("not measured"), "{goal}");
-    let figure = std::fs::read_to_string(figures.join("refs-fig5-nested.svg"))?;
-    std::fs::remove_dir_all(&figures)?;
-    assert!(figure.contains("by reference") && figure.contains("Unix socket"));
     Ok(())
 }
 

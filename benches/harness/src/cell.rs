@@ -37,6 +37,8 @@ pub enum Case {
     Seal,
     /// The bytes go through a chain of services, the last of which sums them.
     Nested,
+    /// The same through two lengths of chains, for what a service between adds.
+    Hop,
     /// The bytes go through a balancer to one of two services, which sums them.
     Balance,
     /// The owner of written memory gives up writing and gets what can be passed.

@@ -3,8 +3,8 @@
 use nowire_bench_harness::cell::{Carrier, Case};
 
 use super::{Goal, Wanted, times};
-use crate::refs::report::{hop_ns, nested_sizes};
-use crate::refs::{KIB, LONGEST, MANY, MIB};
+use crate::refs::report::{Load, sizes};
+use crate::refs::{KIB, LONGEST, MANY, MIB, Place};
 use crate::row::Row;
 use crate::table::size;
 
@@ -12,16 +12,17 @@ pub(crate) fn goals(rows: &[Row]) -> Vec<Goal> {
     use Carrier::{Nowire, Ray, Refs, Unix};
     let at_least = Wanted::AtLeast;
     let mut goals = Vec::new();
-    let empty_ns = hop_ns(rows, Nowire, 0);
-    for bytes in nested_sizes(rows).into_iter().filter(|&bytes| bytes > 0) {
+    let hop = |carrier, bytes| Load::of(Place::Apart, carrier, bytes).hop_ns(rows);
+    let passed = sizes(rows, Case::Hop).into_iter();
+    for bytes in passed.filter(|&bytes| bytes > 0) {
         goals.push(times(
             &format!(
                 "{}, time per forwarding hop against an empty call's",
                 size(bytes as u64)
             ),
             Wanted::AtMost(1.2),
-            hop_ns(rows, Refs, bytes)
-                .zip(empty_ns)
+            hop(Refs, bytes)
+                .zip(hop(Nowire, 0))
                 .map(|(ns, empty)| ns / empty),
         ));
     }
@@ -123,6 +124,7 @@ mod tests {
     use nowire_bench_harness::samples::Pool;
 
     use super::*;
+    use crate::refs::SHORTER;
     use crate::row::Passing;
 
     fn row(carrier: Carrier, bytes: usize, services: usize, p50_ns: u64) -> anyhow::Result<Row> {
@@ -145,16 +147,21 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_is_what_services_add_between_chains_that_end_on_one_core() -> anyhow::Result<()> {
+    fn a_hop_is_what_services_add_that_have_a_core_for_themselves() -> anyhow::Result<()> {
+        let hop = |place, carrier, bytes, services, p50_ns| {
+            let mut row = row(carrier, bytes, services, p50_ns)?;
+            row.case = Case::Hop;
+            row.passing.place = Some(place);
+            Ok::<_, anyhow::Error>(row)
+        };
+        let (apart, alternate) = (Place::Apart, Place::Alternate);
         let rows = [
-            row(Carrier::Nowire, 0, 1, 5_000)?,
-            row(Carrier::Nowire, 0, 2, 20_000)?,
-            row(Carrier::Nowire, 0, 3, 40_000)?,
-            row(Carrier::Nowire, 0, 7, 80_000)?,
-            row(Carrier::Refs, 64 * KIB, 1, 20_000)?,
-            row(Carrier::Refs, 64 * KIB, 2, 25_000)?,
-            row(Carrier::Refs, 64 * KIB, 3, 61_000)?,
-            row(Carrier::Refs, 64 * KIB, 7, 105_000)?,
+            hop(alternate, Carrier::Nowire, 0, SHORTER, 40_000)?,
+            hop(alternate, Carrier::Nowire, 0, LONGEST, 50_000)?,
+            hop(apart, Carrier::Nowire, 0, SHORTER, 40_000)?,
+            hop(apart, Carrier::Nowire, 0, LONGEST, 80_000)?,
+            hop(apart, Carrier::Refs, 64 * KIB, SHORTER, 61_000)?,
+            hop(apart, Carrier::Refs, 64 * KIB, LONGEST, 105_000)?,
         ];
         let goal = "64 KiB, time per forwarding hop";
         let reached = line(&rows, goal);
@@ -162,10 +169,10 @@ mod tests {
             reached.contains("1.10 x") && reached.ends_with(" yes"),
             "{reached}"
         );
-        let without_chain = line(&rows[..7], goal);
+        let without_chain = line(&rows[..5], goal);
         assert!(without_chain.ends_with("not measured"), "{without_chain}");
         let mut disturbed = rows.to_vec();
-        disturbed[6].p50_ns = 106_000;
+        disturbed[4].p50_ns = 106_000;
         let disturbed = line(&disturbed, goal);
         assert!(disturbed.ends_with("not measured"), "{disturbed}");
         Ok(())

@@ -1,10 +1,12 @@
 //! The command line of this part.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use nowire_bench_harness::cell::{Carrier, Case, Wait};
 use nowire_bench_harness::worker::Role;
+use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub(crate) struct RefsArgs {
@@ -39,9 +41,9 @@ pub(crate) struct RefsArgs {
     /// Only so many calls at a time (may be repeated)
     #[arg(long)]
     pub(crate) in_flight: Vec<usize>,
-    /// Which process of a chain runs on which core
-    #[arg(long, value_enum, default_value_t = Place::Alternate)]
-    pub(crate) place: Place,
+    /// Which process of a chain runs on which core, if not as each case has it
+    #[arg(long, value_enum)]
+    pub(crate) place: Option<Place>,
     /// How both sides of a connection over shared memory wait
     #[arg(long, value_enum, default_value_t = Wait::Adaptive)]
     pub(crate) wait: Wait,
@@ -64,6 +66,11 @@ impl RefsArgs {
         self.carrier.is_empty() || self.carrier.contains(&carrier)
     }
 
+    /// Where the processes of a chain run unless a case has it otherwise.
+    pub(crate) fn place(&self) -> Place {
+        self.place.unwrap_or(Place::Alternate)
+    }
+
     /// Whether this size was asked for, or none in particular.
     pub(crate) fn takes(&self, bytes: usize) -> bool {
         self.bytes.is_empty() || self.bytes.contains(&bytes)
@@ -71,10 +78,13 @@ impl RefsArgs {
 }
 
 /// Which process of a chain runs on which core; the client is the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Place {
     /// In turn, so that every call crosses to the other core.
     Alternate,
+    /// The client and the last service on one core, those between on the other.
+    Apart,
     /// The first half on one core, the second on the other: one crossing.
     Halves,
     /// All on one core.
@@ -105,4 +115,15 @@ pub(crate) struct TierArgs {
     /// Who is called from here; several take turns.
     #[arg(long)]
     pub(crate) next: Vec<String>,
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alternate => "alternate",
+            Self::Apart => "apart",
+            Self::Halves => "halves",
+            Self::One => "one",
+        })
+    }
 }

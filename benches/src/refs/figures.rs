@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use nowire_bench_harness::cell::{Carrier, Case};
 use nowire_bench_plot::{Axis, Figure, Panel, Scale, Series, Unit};
 
+use super::args::Place;
 use super::plan::MANY;
-use super::report::{hop_ns, nested_sizes};
+use super::report::{Load, sizes};
 use crate::row::Row;
 use crate::table::size;
 
@@ -65,11 +66,10 @@ fn figures(rows: &[Row]) -> Vec<(&'static str, Figure)> {
 }
 
 fn nested(rows: &[Row]) -> Figure {
-    let sizes = nested_sizes(rows);
-    let mut panels: Vec<Panel> = sizes
-        .iter()
-        .filter(|&&bytes| bytes > 0)
-        .map(|&bytes| Panel {
+    let mut panels: Vec<Panel> = sizes(rows, Case::Nested)
+        .into_iter()
+        .filter(|&bytes| bytes > 0)
+        .map(|bytes| Panel {
             title: format!("{}, {MANY} in flight", size(bytes as u64)),
             x: axis("services", Scale::Linear, Unit::Number),
             y: axis("calls/s", Scale::Logarithmic, Unit::Number),
@@ -81,12 +81,15 @@ fn nested(rows: &[Row]) -> Figure {
         })
         .collect();
     let hop = |carrier: Carrier| {
-        let point = |&bytes: &usize| Some((bytes as f64, hop_ns(rows, carrier, bytes)?));
-        let sizes = sizes.iter().filter(|&&bytes| bytes > 0);
-        sizes.filter_map(point).collect()
+        let point = |bytes| {
+            let ns = Load::of(Place::Apart, carrier, bytes).hop_ns(rows)?;
+            Some((bytes as f64, ns))
+        };
+        let sizes = sizes(rows, Case::Hop).into_iter();
+        sizes.filter(|&bytes| bytes > 0).filter_map(point).collect()
     };
     panels.push(Panel {
-        title: "what a forwarding service adds".into(),
+        title: "what a service between adds".into(),
         x: axis("bytes", Scale::Logarithmic, Unit::Bytes),
         y: axis("time", Scale::Logarithmic, Unit::Time),
         series: named(hop),

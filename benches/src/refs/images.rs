@@ -70,8 +70,8 @@ fn plan(args: &RefsArgs, pace: Pace) -> Option<Plan> {
         rounds: pace.rounds.min(3),
         round: Duration::from_millis(pace.round_ms),
         seed: 1,
-        placement: match args.place {
-            Place::Alternate => Placement::Alternate,
+        placement: match args.place() {
+            Place::Alternate | Place::Apart => Placement::Alternate,
             Place::Halves => Placement::Halves,
             Place::One => Placement::One,
         },

@@ -20,7 +20,6 @@ pub(crate) const LONGEST: usize = 7;
 #[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
     pub(crate) cores: Cores,
-    pub(crate) place: Place,
     pub(crate) wait: Wait,
     pub(crate) refer_from: Option<usize>,
     pub(crate) trust: bool,
@@ -31,8 +30,8 @@ pub(crate) struct Setting<'a> {
 /// How tiers are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
-    /// Each service calls the next.
-    Chain,
+    /// So many services, each of which calls the next.
+    Chain(usize),
     /// The first calls the other two in turn.
     Balancer,
 }
@@ -40,27 +39,36 @@ pub(crate) enum Shape {
 impl Shape {
     fn services(self) -> usize {
         match self {
-            Self::Chain => LONGEST,
+            Self::Chain(services) => services,
             Self::Balancer => 3,
+        }
+    }
+
+    /// Whether the service at this distance from the client calls others.
+    fn calls_others(self, distance: usize) -> bool {
+        match self {
+            Self::Chain(services) => distance < services,
+            Self::Balancer => distance == 1,
         }
     }
 }
 
 impl Setting<'_> {
     /// The core of the tier at this distance from the client.
-    pub(crate) fn core(&self, distance: usize) -> usize {
+    pub(crate) fn core(&self, place: Place, shape: Shape, distance: usize) -> usize {
         let Cores { client, server } = self.cores;
-        let second = match self.place {
+        let second = match place {
             Place::Alternate => distance % 2 == 1,
-            Place::Halves => distance > LONGEST / 2,
+            Place::Apart => distance > 0 && shape.calls_others(distance),
+            Place::Halves => distance > shape.services() / 2,
             Place::One => false,
         };
         if second { server } else { client }
     }
 
-    /// Where the service at this distance listens.
-    fn place_of(&self, carrier: Carrier, shape: Shape, distance: usize) -> String {
-        let name = format!("{carrier}-{shape:?}-{distance}").to_lowercase();
+    /// Where the service at this distance listens, of the line with this number.
+    fn address(&self, carrier: Carrier, line: usize, distance: usize) -> String {
+        let name = format!("{carrier}-{line}-{distance}");
         match carrier {
             Carrier::Floor | Carrier::Unix => {
                 let path = self.dir.join(format!("{name}.sock"));
@@ -138,12 +146,19 @@ impl Used {
 }
 
 impl Line {
-    pub(crate) fn start(setting: &Setting<'_>, carrier: Carrier, shape: Shape) -> Result<Self> {
+    /// Starts its processes; no other of the run has this number.
+    pub(crate) fn start(
+        setting: &Setting<'_>,
+        carrier: Carrier,
+        shape: Shape,
+        place: Place,
+        number: usize,
+    ) -> Result<Self> {
         let mut services: Vec<Tier> = Vec::new();
         // The last is started first: who calls it connects at once.
         for distance in (1..=shape.services()).rev() {
             let called = match (shape, distance) {
-                (Shape::Chain, _) => 1,
+                (Shape::Chain(_), _) => 1,
                 (Shape::Balancer, 1) => services.len(),
                 (Shape::Balancer, _) => 0,
             };
@@ -151,13 +166,13 @@ impl Line {
                 .iter()
                 .map(|tier| tier.address.as_str())
                 .collect();
-            let place = setting.place_of(carrier, shape, distance);
-            let core = setting.core(distance);
-            let tier = setting.tier(carrier, "server", core, &place, &next)?;
+            let address = setting.address(carrier, number, distance);
+            let core = setting.core(place, shape, distance);
+            let tier = setting.tier(carrier, "server", core, &address, &next)?;
             services.insert(0, tier);
         }
         let next: Vec<&str> = services.first().map_or(vec![], |tier| vec![&tier.address]);
-        let client = setting.tier(carrier, "client", setting.core(0), "", &next)?;
+        let client = setting.tier(carrier, "client", setting.core(place, shape, 0), "", &next)?;
         Ok(Self { client, services })
     }
 

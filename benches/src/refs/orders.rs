@@ -25,8 +25,9 @@ pub(crate) struct Task {
 /// What the services do with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Work {
-    /// Pass them on so many times; the last service sums them.
-    Pass { hops: u32 },
+    /// Pass them on so many times; the last service sums them. Beside the call the
+    /// client writes so many bytes of its own, and the last service reads as many.
+    Pass { hops: u32, aside_bytes: usize },
     /// Change so much of them.
     Change { percent: u32 },
 }

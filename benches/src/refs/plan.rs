@@ -2,12 +2,15 @@
 
 use nowire_bench_harness::cell::{Carrier, Case};
 
-use super::args::RefsArgs;
+use super::args::{Place, RefsArgs};
 use super::line::{LONGEST, Shape};
 use super::orders::{Task, Work};
 
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
+/// Services of the chain that the longest is compared with for what one adds: a
+/// service that alone passes on has the caches for itself.
+pub(crate) const SHORTER: usize = 3;
 /// Calls at a time where throughput is what counts.
 pub(crate) const MANY: usize = 8;
 /// The shortest round in which large data is in flight several times.
@@ -25,19 +28,27 @@ const SHARED: [usize; 6] = [4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) case: Case,
-    pub(crate) work: Work,
     pub(crate) in_flight: usize,
-    pub(crate) shape: Shape,
-    /// Bytes of a call, and what carries them.
-    pub(crate) cells: Vec<(usize, Carrier)>,
+    pub(crate) place: Place,
+    pub(crate) pace: Pace,
+    pub(crate) cells: Vec<Cell>,
 }
 
-impl Group {
-    pub(crate) fn task(&self, bytes: usize) -> Task {
+/// What is measured of a group in one turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) carrier: Carrier,
+    pub(crate) shape: Shape,
+    pub(crate) work: Work,
+    pub(crate) bytes: usize,
+}
+
+impl Cell {
+    pub(crate) fn task(&self, in_flight: usize) -> Task {
         Task {
             work: self.work,
-            bytes,
-            in_flight: self.in_flight,
+            bytes: self.bytes,
+            in_flight,
         }
     }
 
@@ -49,7 +60,7 @@ impl Group {
     /// Services that a call goes through.
     pub(crate) fn services(&self) -> usize {
         match self.work {
-            Work::Pass { hops } => hops as usize + 1,
+            Work::Pass { hops, .. } => hops as usize + 1,
             Work::Change { .. } => 1,
         }
     }
@@ -68,13 +79,21 @@ impl Pace {
         Self { rounds, round_ms }
     }
 
-    /// Of a round of a group: long enough for each caller to make several calls,
-    /// which take long by value where much data is in flight.
-    pub(crate) fn round_ms_of(self, group: &Group, bytes: usize) -> u64 {
-        if bytes >= MIB && group.in_flight > 1 {
-            self.round_ms.max(LARGE_ROUND_MS)
+    /// Many short rounds, for small differences.
+    fn of_hops(args: &RefsArgs) -> Self {
+        let (rounds, round_ms) = if args.quick { (12, 20) } else { (40, 40) };
+        Self { rounds, round_ms }
+    }
+}
+
+impl Group {
+    /// Of a round: long enough for each caller to make several calls, which take long
+    /// by value where much data is in flight.
+    pub(crate) fn round_ms(&self, cell: &Cell) -> u64 {
+        if cell.bytes >= MIB && self.in_flight > 1 {
+            self.pace.round_ms.max(LARGE_ROUND_MS)
         } else {
-            self.round_ms
+            self.pace.round_ms
         }
     }
 }
@@ -82,16 +101,18 @@ impl Pace {
 /// What was asked for of the calls between processes.
 pub(crate) fn calls(args: &RefsArgs) -> Vec<Group> {
     let mut groups = nested(args);
+    groups.extend(hops(args));
     groups.extend(balanced(args));
-    groups.extend(changed());
+    groups.extend(changed(args));
     for group in &mut groups {
-        group
-            .cells
-            .retain(|&(bytes, carrier)| args.takes(bytes) && args.wants(carrier));
+        group.cells.retain(|cell| {
+            args.takes(cell.bytes)
+                && args.wants(cell.carrier)
+                && (args.services.is_empty() || args.services.contains(&cell.services()))
+        });
     }
     groups.retain(|group| {
         args.measures(group.case)
-            && (args.services.is_empty() || args.services.contains(&group.services()))
             && (args.in_flight.is_empty() || args.in_flight.contains(&group.in_flight))
             && !group.cells.is_empty()
     });
@@ -125,19 +146,65 @@ fn nested(args: &RefsArgs) -> Vec<Group> {
                     (0, _) => vec![Carrier::Unix, Carrier::Nowire],
                     _ => [&[Carrier::Unix, Carrier::Plain], &carriers()[1..]].concat(),
                 };
-                carriers.into_iter().map(move |carrier| (bytes, carrier))
+                let through = move |carrier| passed(carrier, services, bytes, 0);
+                carriers.into_iter().map(through)
             };
-            let hops = services as u32 - 1;
             groups.push(Group {
                 case: Case::Nested,
-                work: Work::Pass { hops },
                 in_flight,
-                shape: Shape::Chain,
+                place: args.place(),
+                pace: Pace::of(args),
                 cells: sizes.iter().flat_map(on).collect(),
             });
         }
     }
     groups
+}
+
+/// Through a chain of so many services, with so many bytes written and read aside.
+fn passed(carrier: Carrier, services: usize, bytes: usize, aside_bytes: usize) -> Cell {
+    Cell {
+        carrier,
+        shape: Shape::Chain(services),
+        work: Work::Pass {
+            hops: services as u32 - 1,
+            aside_bytes,
+        },
+        bytes,
+    }
+}
+
+/// Both lengths take turns, so that their difference is that of services.
+fn hops(args: &RefsArgs) -> Vec<Group> {
+    let (sizes, places): (&[usize], &[Place]) = if args.quick {
+        (&[64 * KIB, MIB], &[Place::Apart])
+    } else {
+        let sizes = &[4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB];
+        (sizes, &[Place::Apart, Place::Alternate])
+    };
+    let mut measured = vec![
+        (Carrier::Floor, 0, 0),
+        (Carrier::Nowire, 0, 0),
+        // Nothing is passed, and the ends have as much to do as if it were.
+        (Carrier::Nowire, 0, MIB),
+    ];
+    for &bytes in sizes {
+        measured.extend([(Carrier::Nowire, bytes, 0), (Carrier::Refs, bytes, 0)]);
+    }
+    let group = |&place: &Place| Group {
+        case: Case::Hop,
+        in_flight: 1,
+        place,
+        pace: Pace::of_hops(args),
+        cells: measured
+            .iter()
+            .flat_map(|&(carrier, bytes, aside_bytes)| {
+                [SHORTER, LONGEST].map(|services| passed(carrier, services, bytes, aside_bytes))
+            })
+            .collect(),
+    };
+    let asked_for = args.place.as_ref().map(std::slice::from_ref);
+    asked_for.unwrap_or(places).iter().map(group).collect()
 }
 
 fn balanced(args: &RefsArgs) -> Vec<Group> {
@@ -148,25 +215,40 @@ fn balanced(args: &RefsArgs) -> Vec<Group> {
     };
     vec![Group {
         case: Case::Balance,
-        work: Work::Pass { hops: 1 },
         in_flight: MANY,
-        shape: Shape::Balancer,
+        place: args.place(),
+        pace: Pace::of(args),
         cells: sizes
             .iter()
-            .flat_map(|&bytes| carriers().into_iter().map(move |carrier| (bytes, carrier)))
+            .flat_map(|&bytes| {
+                carriers().into_iter().map(move |carrier| Cell {
+                    carrier,
+                    shape: Shape::Balancer,
+                    work: Work::Pass {
+                        hops: 1,
+                        aside_bytes: 0,
+                    },
+                    bytes,
+                })
+            })
             .collect(),
     }]
 }
 
-fn changed() -> Vec<Group> {
+fn changed(args: &RefsArgs) -> Vec<Group> {
     let group = |percent| Group {
         case: Case::Change,
-        work: Work::Change { percent },
         in_flight: 1,
-        shape: Shape::Chain,
+        place: args.place(),
+        pace: Pace::of(args),
         cells: carriers()
             .into_iter()
-            .map(|carrier| (SWEPT_BYTES, carrier))
+            .map(|carrier| Cell {
+                carrier,
+                shape: Shape::Chain(1),
+                work: Work::Change { percent },
+                bytes: SWEPT_BYTES,
+            })
             .collect(),
     };
     PERCENTS.map(group).into()

@@ -84,17 +84,27 @@ impl<C> Handlers<C> {
 #[tonic::async_trait]
 impl<C: Channel + Sync> Relay for Handlers<C> {
     async fn pass(&self, request: Request<Argument>) -> Result<Response<Number>, Status> {
-        let Argument { hops, data } = request.into_inner();
+        let Argument {
+            hops,
+            data,
+            aside_bytes,
+        } = request.into_inner();
         let data = data.unwrap_or_default();
         let bytes = argument::carried_bytes(&data);
         let Some(hops) = hops.checked_sub(1) else {
             self.saw(bytes);
             let value = argument::read(&data, self.in_place).map_err(unreadable)?;
+            argument::read_own(aside_bytes as usize);
             return Ok(Response::new(Number { value }));
         };
         self.saw(2 * bytes);
         let data = Some(data);
-        self.next()?.pass(Argument { hops, data }).await
+        let argument = Argument {
+            hops,
+            data,
+            aside_bytes,
+        };
+        self.next()?.pass(argument).await
     }
 
     async fn pass_plain(&self, request: Request<Plain>) -> Result<Response<Number>, Status> {
@@ -130,12 +140,16 @@ pub(crate) struct Pass<C> {
     pub(crate) hops: u32,
     /// In a field of bytes.
     pub(crate) plain: bool,
+    /// What is written beside each call.
+    pub(crate) aside: Vec<u8>,
     pub(crate) turn: u8,
 }
 
 impl<C: Channel> Ask for Pass<C> {
     async fn ask(&mut self) -> Result<(Duration, Instant)> {
         self.turn = self.turn.wrapping_add(1);
+        self.aside.fill(self.turn);
+        std::hint::black_box(&self.aside);
         let start = Instant::now();
         let hops = self.hops;
         let answer = if self.plain {
@@ -143,7 +157,12 @@ impl<C: Channel> Ask for Pass<C> {
             self.client.pass_plain(Plain { hops, data }).await?
         } else {
             let data = Some(self.maker.make(self.turn, self.bytes)?);
-            self.client.pass(Argument { hops, data }).await?
+            let argument = Argument {
+                hops,
+                data,
+                aside_bytes: self.aside.len() as u32,
+            };
+            self.client.pass(argument).await?
         };
         let now = Instant::now();
         ensure!(

@@ -2,8 +2,9 @@
 
 use nowire_bench_harness::cell::{Carrier, Case};
 
+use super::args::Place;
 use super::line::LONGEST;
-use super::plan::MANY;
+use super::plan::{MANY, SHORTER};
 use super::strangers::Step;
 use crate::report::calls;
 use crate::row::Row;
@@ -20,10 +21,6 @@ pub(crate) fn tables(rows: &[Row]) -> String {
             by_length(&nested, 1, |row| time(row.p50_ns as f64)),
             by_length(&nested, MANY, |row| rate(row.calls_per_s)),
         ));
-        let hops = hops(rows);
-        if !hops.is_empty() {
-            text.push_str(&format!("\nWhat a forwarding service adds\n{hops}"));
-        }
         let mut longest: Vec<&Row> = nested
             .iter()
             .copied()
@@ -36,6 +33,12 @@ pub(crate) fn tables(rows: &[Row]) -> String {
                 calls(&longest, Case::Nested)
             ));
         }
+    }
+    let hops = hops(rows);
+    if !hops.is_empty() {
+        text.push_str(&format!(
+            "\nWhat a service between adds, one call at a time\n{hops}"
+        ));
     }
     for (case, title) in [
         (
@@ -166,58 +169,67 @@ fn by_length(rows: &[&Row], in_flight: usize, figure: fn(&Row) -> String) -> Str
     columns(&lines, 2)
 }
 
-/// What each further forwarding service adds to a call, in ns: the median through
-/// the longest chain less the median through the shortest that can be compared with
-/// it, by the services between. One service alone has a core for itself, so its time
-/// says nothing of the others'. And both chains must end on the same core: the last
-/// service finds data that was written on its own core in that core's cache, and
-/// fetching it from the other one is not the work of those between. None if something
-/// else kept the shorter chain for so long that it took more than the longer one.
-pub(crate) fn hop_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
-    let ends_alike = |services: usize| services > 1 && (LONGEST - services).is_multiple_of(2);
-    let mut ends = rows
-        .iter()
-        .filter(|row| {
-            row.case == Case::Nested
-                && row.carrier == carrier
-                && row.bytes == bytes
-                && row.in_flight == 1
+/// What is passed through both chains: what carries it, and how much it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) place: Place,
+    pub(crate) carrier: Carrier,
+    pub(crate) bytes: usize,
+    pub(crate) aside_bytes: Option<usize>,
+}
+
+impl Load {
+    /// Without anything aside.
+    pub(crate) fn of(place: Place, carrier: Carrier, bytes: usize) -> Self {
+        Self {
+            place,
+            carrier,
+            bytes,
+            aside_bytes: None,
+        }
+    }
+
+    fn row(self, rows: &[Row], services: usize) -> Option<&Row> {
+        rows.iter().find(|row| {
+            row.case == Case::Hop
+                && row.carrier == self.carrier
+                && row.bytes == self.bytes
+                && row.passing.services == Some(services)
+                && row.passing.place == Some(self.place)
+                && row.passing.aside_bytes == self.aside_bytes
         })
-        .filter_map(|row| Some((row.passing.services?, row.p50_ns as f64)))
-        .filter(|&(services, _)| ends_alike(services))
-        .collect::<Vec<_>>();
-    ends.sort_by_key(|&(services, _)| services);
-    let (&(from, short_ns), &(to, long_ns)) = (ends.first()?, ends.last()?);
-    (to > from && long_ns > short_ns).then(|| (long_ns - short_ns) / (to - from) as f64)
+    }
+
+    /// What each service adds that only passes on, in ns: the median through the
+    /// longest chain less the median through the shorter one, by the services
+    /// between. None if something else kept the shorter chain for so long that it
+    /// took more than the longer one.
+    pub(crate) fn hop_ns(self, rows: &[Row]) -> Option<f64> {
+        let p50_ns = |services| Some(self.row(rows, services)?.p50_ns as f64);
+        let added_ns = p50_ns(LONGEST)? - p50_ns(SHORTER)?;
+        (added_ns > 0.0).then(|| added_ns / (LONGEST - SHORTER) as f64)
+    }
+
+    /// Processor time of a service that passes on, in the longest chain.
+    fn forwarder_cpu_ns(self, rows: &[Row]) -> Option<f64> {
+        self.row(rows, LONGEST)?.passing.forwarder_cpu_ns_per_call
+    }
 }
 
-/// Processor time of a service that passes data on, in the longest chain, one call
-/// at a time.
-fn forwarder_cpu_ns(rows: &[Row], carrier: Carrier, bytes: usize) -> Option<f64> {
-    let row = rows.iter().find(|row| {
-        row.case == Case::Nested
-            && row.carrier == carrier
-            && row.bytes == bytes
-            && row.in_flight == 1
-            && row.passing.services == Some(LONGEST)
-    })?;
-    row.passing.forwarder_cpu_ns_per_call
-}
-
-/// Sizes of the data passed through chains.
-pub(crate) fn nested_sizes(rows: &[Row]) -> Vec<usize> {
-    let nested = rows.iter().filter(|row| row.case == Case::Nested);
-    let mut sizes: Vec<usize> = nested.map(|row| row.bytes).collect();
+/// Sizes of the data of a case.
+pub(crate) fn sizes(rows: &[Row], case: Case) -> Vec<usize> {
+    let of_case = rows.iter().filter(|row| row.case == case);
+    let mut sizes: Vec<usize> = of_case.map(|row| row.bytes).collect();
     sizes.sort_unstable();
     sizes.dedup();
     sizes
 }
 
 fn hops(rows: &[Row]) -> String {
-    let empty_ns = hop_ns(rows, Carrier::Nowire, 0);
-    let empty_cpu_ns = forwarder_cpu_ns(rows, Carrier::Nowire, 0);
     let head = [
+        "place",
         "bytes",
+        "aside",
         "carrier",
         "per service",
         "times an empty call's",
@@ -225,34 +237,43 @@ fn hops(rows: &[Row]) -> String {
         "times an empty call's",
     ];
     let mut lines = vec![head.map(String::from).to_vec()];
-    for bytes in nested_sizes(rows) {
-        for carrier in [
-            Carrier::Floor,
-            Carrier::Unix,
-            Carrier::Plain,
-            Carrier::Nowire,
-            Carrier::Refs,
-            Carrier::Fresh,
-        ] {
-            if let Some(ns) = hop_ns(rows, carrier, bytes) {
-                let times = |ns: Option<f64>, empty: Option<f64>| {
-                    let ratio = ns.zip(empty).map(|(ns, empty)| ns / empty);
-                    ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
-                };
-                let cpu_ns = forwarder_cpu_ns(rows, carrier, bytes);
-                lines.push(vec![
-                    size(bytes as u64),
-                    carrier.to_string(),
-                    time(ns),
-                    times(Some(ns), empty_ns),
-                    cpu_ns.map_or("-".into(), time),
-                    times(cpu_ns, empty_cpu_ns),
-                ]);
-            }
+    let mut loads: Vec<Load> = Vec::new();
+    for row in rows.iter().filter(|row| row.case == Case::Hop) {
+        let Some(place) = row.passing.place else {
+            continue;
+        };
+        let load = Load {
+            aside_bytes: row.passing.aside_bytes,
+            ..Load::of(place, row.carrier, row.bytes)
+        };
+        if !loads.contains(&load) {
+            loads.push(load);
         }
+    }
+    for load in loads {
+        let Some(ns) = load.hop_ns(rows) else {
+            continue;
+        };
+        let empty = Load::of(load.place, Carrier::Nowire, 0);
+        let times = |ns: Option<f64>, empty: Option<f64>| {
+            let ratio = ns.zip(empty).map(|(ns, empty)| ns / empty);
+            ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
+        };
+        let cpu_ns = load.forwarder_cpu_ns(rows);
+        lines.push(vec![
+            load.place.to_string(),
+            size(load.bytes as u64),
+            load.aside_bytes
+                .map_or("-".into(), |bytes| size(bytes as u64)),
+            load.carrier.to_string(),
+            time(ns),
+            times(Some(ns), empty.hop_ns(rows)),
+            cpu_ns.map_or("-".into(), time),
+            times(cpu_ns, empty.forwarder_cpu_ns(rows)),
+        ]);
     }
     if lines.len() == 1 {
         return String::new();
     }
-    columns(&lines, 2)
+    columns(&lines, 4)
 }

@@ -8,10 +8,10 @@ use nowire_bench_harness::cell::{Carrier, Case, Party, Wait};
 use nowire_bench_harness::machine::{self, Cores};
 use nowire_bench_harness::samples::Pool;
 
-use super::args::RefsArgs;
+use super::args::{Place, RefsArgs};
 use super::line::{LONGEST, Line, Setting, Shape};
 use super::orders::{Spent, Work};
-use super::plan::{self, Group, Pace};
+use super::plan::{self, Cell, Group, Pace};
 use super::ray;
 use super::report;
 use super::{figures, images, page, paper};
@@ -26,7 +26,6 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     let dir = SocketDir::make()?;
     let setting = Setting {
         cores,
-        place: args.place,
         wait: args.wait,
         refer_from: args.refer_from,
         trust: args.trust,
@@ -38,9 +37,9 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     let groups = plan::calls(args);
     let mut bench = Bench {
         setting,
-        pace,
         lines: HashMap::new(),
-        progress: progress(&groups, pace),
+        started: 0,
+        progress: progress(&groups),
     };
     let mut rows = Vec::new();
     for group in &groups {
@@ -100,10 +99,14 @@ fn reported(rows: &[Row]) -> String {
 fn header(args: &RefsArgs, setting: &Setting<'_>) -> String {
     let placing = if setting.cores.are_two() {
         let cores: Vec<String> = (0..=LONGEST)
-            .map(|distance| setting.core(distance).to_string())
+            .map(|distance| {
+                let chain = Shape::Chain(LONGEST);
+                setting.core(args.place(), chain, distance).to_string()
+            })
             .collect();
         format!(
-            "client on core {}, the services of a chain on cores {}",
+            "client on core {}, the services of a chain on cores {}; where a hop is measured apart, \
+             the last with the client and those between on the other core",
             cores[0],
             cores[1..].join(" ")
         )
@@ -122,19 +125,25 @@ fn header(args: &RefsArgs, setting: &Setting<'_>) -> String {
     )
 }
 
-fn progress(groups: &[Group], pace: Pace) -> ProgressBar {
-    let turns: usize = groups.iter().map(|group| group.cells.len()).sum();
-    let bar = ProgressBar::new((turns * pace.rounds) as u64);
+fn progress(groups: &[Group]) -> ProgressBar {
+    let turns = |group: &Group| group.cells.len() * group.pace.rounds;
+    let bar = ProgressBar::new(groups.iter().map(turns).sum::<usize>() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed}") {
         bar.set_style(style);
     }
     bar
 }
 
+/// What passes this on.
+fn line_of(group: &Group, cell: &Cell) -> (Carrier, Shape, Place) {
+    (cell.carrier, cell.shape, group.place)
+}
+
 struct Bench<'a> {
     setting: Setting<'a>,
-    pace: Pace,
-    lines: HashMap<(Carrier, Shape), Line>,
+    lines: HashMap<(Carrier, Shape, Place), Line>,
+    /// Lines that were started.
+    started: usize,
     progress: ProgressBar,
 }
 
@@ -142,58 +151,64 @@ impl Bench<'_> {
     /// Gives every carrier of a group its turn in every round, so that whatever
     /// else the machine does hits all alike.
     fn measure(&mut self, group: &Group) -> Result<Vec<Row>> {
+        let needed: Vec<_> = group
+            .cells
+            .iter()
+            .map(|cell| line_of(group, cell))
+            .collect();
+        self.lines.retain(|line, _| needed.contains(line));
         let mut cells = Vec::new();
-        for &(bytes, carrier) in &group.cells {
-            cells.push((bytes, carrier, Pool::new()?, Spent::default()));
+        for cell in &group.cells {
+            cells.push((cell, Pool::new()?, Spent::default()));
         }
-        for _ in 0..self.pace.rounds {
-            for (bytes, carrier, pool, forwarders) in &mut cells {
+        for _ in 0..group.pace.rounds {
+            for (cell, pool, forwarders) in &mut cells {
                 self.progress.set_message(format!(
-                    "{} {bytes} B x{} through {} {carrier}",
+                    "{} {} B x{} through {} {}",
                     group.case,
+                    cell.bytes,
                     group.in_flight,
-                    group.services()
+                    cell.services(),
+                    cell.carrier
                 ));
-                let for_ms = self.pace.round_ms_of(group, *bytes);
-                let line = self.line(*carrier, group.shape)?;
-                let (samples, used) = line.round(group.task(*bytes), for_ms)?;
+                let line = self.line(line_of(group, cell))?;
+                let (samples, used) =
+                    line.round(cell.task(group.in_flight), group.round_ms(cell))?;
                 pool.add(&samples, used.all())?;
-                *forwarders = forwarders.plus(used.first(group.forwarders()));
+                *forwarders = forwarders.plus(used.first(cell.forwarders()));
                 self.progress.inc(1);
             }
         }
         Ok(cells
             .iter()
-            .map(|(bytes, carrier, pool, forwarders)| {
-                self.row(group, (*bytes, *carrier), pool, *forwarders)
-            })
+            .map(|(cell, pool, forwarders)| self.row(group, cell, pool, *forwarders))
             .collect())
     }
 
-    fn row(
-        &self,
-        group: &Group,
-        (bytes, carrier): (usize, Carrier),
-        pool: &Pool,
-        forwarders: Spent,
-    ) -> Row {
+    fn row(&self, group: &Group, cell: &Cell, pool: &Pool, forwarders: Spent) -> Row {
+        let carrier = cell.carrier;
         let wait = match carrier {
             Carrier::Plain | Carrier::Nowire | Carrier::Refs | Carrier::Fresh => self.setting.wait,
             _ => Wait::Fixed,
         };
         let party = Party { carrier, wait };
-        let mut row = Row::of_calls(group.case, party, bytes, group.in_flight, pool);
+        let mut row = Row::of_calls(group.case, party, cell.bytes, group.in_flight, pool);
         row.passing = Passing {
-            services: Some(group.services()),
-            changed_percent: match group.work {
+            services: Some(cell.services()),
+            place: Some(group.place),
+            aside_bytes: match cell.work {
+                Work::Pass { aside_bytes, .. } => (aside_bytes > 0).then_some(aside_bytes),
+                Work::Change { .. } => None,
+            },
+            changed_percent: match cell.work {
                 Work::Change { percent } => Some(percent),
                 Work::Pass { .. } => None,
             },
             ..Passing::default()
         };
         // The floor counts none.
-        if group.forwarders() > 0 && forwarders.calls > 0 {
-            let each = (forwarders.calls * group.forwarders() as u64) as f64;
+        if cell.forwarders() > 0 && forwarders.calls > 0 {
+            let each = (forwarders.calls * cell.forwarders() as u64) as f64;
             let cpu_ns = forwarders.usage.cpu_ns as f64;
             row.passing.forwarded_bytes_per_call = Some(forwarders.data_bytes as f64 / each);
             row.passing.forwarder_cpu_ns_per_call = Some(cpu_ns / each);
@@ -201,10 +216,11 @@ impl Bench<'_> {
         row
     }
 
-    fn line(&mut self, carrier: Carrier, shape: Shape) -> Result<&mut Line> {
-        let key = (carrier, shape);
+    fn line(&mut self, key: (Carrier, Shape, Place)) -> Result<&mut Line> {
         if !self.lines.contains_key(&key) {
-            let line = Line::start(&self.setting, carrier, shape)?;
+            let (carrier, shape, place) = key;
+            let line = Line::start(&self.setting, carrier, shape, place, self.started)?;
+            self.started += 1;
             self.lines.insert(key, line);
         }
         self.lines.get_mut(&key).context("just started")

@@ -144,13 +144,14 @@ async fn call(channel: impl Channel, maker: Maker, carrier: Carrier) -> Result<(
         let time = Duration::from_millis(for_ms);
         let clients = (0..in_flight).map(|_| RelayClient::new(channel.clone()));
         let samples = match work {
-            Work::Pass { hops } => {
+            Work::Pass { hops, aside_bytes } => {
                 let ask = |client| Pass {
                     client,
                     maker: maker.clone(),
                     bytes,
                     hops,
                     plain: carrier == Carrier::Plain,
+                    aside: vec![0; aside_bytes],
                     turn: 0,
                 };
                 race(clients.map(ask).collect(), UNTIMED_CALLS, time).await?
@@ -211,7 +212,7 @@ async fn bottom(args: &TierArgs) -> Result<()> {
                 let Order::Run { task, for_ms } = order else {
                     bail!("a client cannot do {order:?}");
                 };
-                let Work::Pass { hops } = task.work else {
+                let Work::Pass { hops, .. } = task.work else {
                     bail!("nothing is changed on the floor");
                 };
                 let time = Duration::from_millis(for_ms);
