@@ -116,7 +116,8 @@ impl Shared {
                 let asleep = tx.bell.must_ring(&self.inbox);
                 let sent = self.push_with_references(&mut tx, asleep, cell, references, parts);
                 if asleep && matches!(sent, Ok(Ok(true))) && tx.owed.is_empty() {
-                    // A peer that has taken it all by now and sleeps again is not to be
+                    // Rung by the descriptors, of which each reference has one at least. A
+                    // peer that has taken it all by now and sleeps again is not to be
                     // woken once more.
                     return Ok(true);
                 }

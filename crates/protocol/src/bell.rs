@@ -64,8 +64,9 @@ impl Ringer {
         }
     }
 
-    /// Whether the peer sleeps and has not been rung since it lay down. To be
-    /// asked after publishing; true only once for each time the peer lies down.
+    /// Whether the peer sleeps and has not been rung since it lay down. True only
+    /// once for each time the peer lies down. To be asked after publishing; whoever
+    /// asks before, and is told true, must ring after it without asking again.
     pub fn must_ring(&mut self, peer: &impl ReadMemory) -> bool {
         // SYNC: pairs with the fence in `Sleeper::lie_down`.
         full_fence();

@@ -202,48 +202,79 @@ fn call(number: u32) -> Message {
 #[test]
 fn no_wake_up_is_lost_between_lying_down_and_ringing() {
     exhaust("bell, 2 frames", || {
-        let geometry = Geometry::for_model(4, 0);
-        let Outboxes {
-            producer: out,
-            consumer: own,
-        } = outboxes(geometry);
-        let bell = Arc::new(Notify::new());
-        let (peer, sleeping, rung) = (Arc::clone(&out), Arc::clone(&own), Arc::clone(&bell));
-        let sending = thread::spawn(move || {
-            let mut producer = Producer::new(geometry);
-            let mut ringer = Ringer::new(SLEEPING_OFFSET);
-            for token in 1..=2 {
-                let ping = Control::Ping {
-                    token,
-                    answer: false,
-                };
+        all_frames_wake(|ringer, sleeping, bell, push| {
+            push();
+            if ringer.must_ring(sleeping) {
+                bell.notify();
+            }
+        });
+    });
+}
+
+#[test]
+fn no_wake_up_is_lost_when_a_descriptor_is_the_doorbell() {
+    exhaust_within("descriptor as bell, 2 frames", Some(3), || {
+        all_frames_wake(|ringer, sleeping, bell, push| {
+            if ringer.must_ring(sleeping) {
+                push();
+                // The descriptor, which is sent however it stands by now.
+                bell.notify();
+                return;
+            }
+            bell.notify();
+            push();
+            if ringer.must_ring(sleeping) {
+                bell.notify();
+            }
+        });
+    });
+}
+
+/// Two frames for a peer that sleeps when there is none, each sent by `send`, which is
+/// given what pushes it.
+fn all_frames_wake(
+    send: impl Fn(&mut Ringer, &PrivateMemory, &Notify, &mut dyn FnMut()) + Send + 'static,
+) {
+    let geometry = Geometry::for_model(4, 0);
+    let Outboxes {
+        producer: out,
+        consumer: own,
+    } = outboxes(geometry);
+    let bell = Arc::new(Notify::new());
+    let (peer, sleeping, rung) = (Arc::clone(&out), Arc::clone(&own), Arc::clone(&bell));
+    let sending = thread::spawn(move || {
+        let mut producer = Producer::new(geometry);
+        let mut ringer = Ringer::new(SLEEPING_OFFSET);
+        for token in 1..=2 {
+            let ping = Control::Ping {
+                token,
+                answer: false,
+            };
+            send(&mut ringer, &sleeping, &rung, &mut || {
                 assert!(
                     producer
                         .push_control(&*out, &*sleeping, ping)
                         .expect("an honest peer")
                 );
-                if ringer.must_ring(&*sleeping) {
-                    rung.notify();
-                }
-            }
-        });
-        let mut consumer = Consumer::new(geometry);
-        let mut sleeper = Sleeper::new(SLEEPING_OFFSET);
-        let mut taken = 0;
-        while taken < 2 {
-            if take(&mut consumer, &peer, &own).is_some() {
-                taken += 1;
-                continue;
-            }
-            sleeper.lie_down(&*own);
-            if !consumer.is_ready(&*peer) {
-                // Loom reports a deadlock if this is never rung.
-                bell.wait();
-            }
-            sleeper.get_up(&*own);
+            });
         }
-        sending.join().expect("no panic");
     });
+    let mut consumer = Consumer::new(geometry);
+    let mut sleeper = Sleeper::new(SLEEPING_OFFSET);
+    let mut taken = 0;
+    while taken < 2 {
+        if take(&mut consumer, &peer, &own).is_some() {
+            taken += 1;
+            continue;
+        }
+        sleeper.lie_down(&*own);
+        if !consumer.is_ready(&*peer) {
+            // Loom reports a deadlock if this is never rung.
+            bell.wait();
+        }
+        sleeper.get_up(&*own);
+    }
+    sending.join().expect("no panic");
 }
 
 #[test]
