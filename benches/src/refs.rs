@@ -7,6 +7,7 @@ mod args;
 mod argument;
 mod figures;
 mod floor;
+pub(crate) mod hop;
 mod images;
 mod line;
 mod orders;

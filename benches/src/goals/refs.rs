@@ -3,7 +3,8 @@
 use nowire_bench_harness::cell::{Carrier, Case};
 
 use super::{Goal, Wanted, times};
-use crate::refs::report::{Load, sizes};
+use crate::refs::hop::Load;
+use crate::refs::report::sizes;
 use crate::refs::{KIB, LONGEST, MANY, MIB, Place};
 use crate::row::Row;
 use crate::table::size;

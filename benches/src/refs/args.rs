@@ -83,12 +83,20 @@ impl RefsArgs {
 pub(crate) enum Place {
     /// In turn, so that every call crosses to the other core.
     Alternate,
-    /// The client and the last service on one core, those between on the other.
+    /// The client and the last service on one core, those between on the other; in
+    /// the image service in turn.
     Apart,
     /// The first half on one core, the second on the other: one crossing.
     Halves,
     /// All on one core.
     One,
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("?", |value| value.get_name()))
+    }
 }
 
 /// The command line of a process of a chain.
@@ -115,15 +123,4 @@ pub(crate) struct TierArgs {
     /// Who is called from here; several take turns.
     #[arg(long)]
     pub(crate) next: Vec<String>,
-}
-
-impl Display for Place {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Alternate => "alternate",
-            Self::Apart => "apart",
-            Self::Halves => "halves",
-            Self::One => "one",
-        })
-    }
 }

@@ -8,8 +8,9 @@ use nowire_bench_harness::cell::{Carrier, Case};
 use nowire_bench_plot::{Axis, Figure, Panel, Scale, Series, Unit};
 
 use super::args::Place;
+use super::hop::Load;
 use super::plan::MANY;
-use super::report::{Load, sizes};
+use super::report::sizes;
 use crate::row::Row;
 use crate::table::size;
 
