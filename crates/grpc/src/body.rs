@@ -11,7 +11,6 @@ use nowire::{Block, Receiver, ResetCode, Sender, Sending, StreamError};
 use nowire_protocol::head::HeadError;
 use tonic::Status;
 
-use crate::codec::ref_status;
 use crate::deadline::BodySide;
 use crate::head;
 
@@ -169,11 +168,8 @@ where
             let Some(body) = &mut self.body else { break };
             let produce = || Pin::new(body).poll_frame(cx);
             let (produced, carried) = Carried::collect(&mut self.carrier, produce);
-            if let Some(carried) = carried
-                && let Err(error) = carried.pass(&self.sender, &mut self.references)
-            {
-                self.fail(ref_status(&error))?;
-                break;
+            if let Some(carried) = carried {
+                carried.append_to(&mut self.references, &self.sender);
             }
             match produced {
                 Poll::Pending => break,

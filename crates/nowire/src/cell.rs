@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use nowire_protocol::head::Block;
 use nowire_protocol::stream::{Inbound, Outbound, REFERENCE_BYTES};
 
 use crate::error::StreamError;
-use crate::refs::{References, StreamReferences};
+use crate::refs::{Counts, References};
 use crate::wait::Waiting;
 
 /// Data shorter than this is gathered, so that a peer who sends single bytes
@@ -32,8 +32,8 @@ pub(crate) struct StreamCell {
     /// How far the peer has heard of this stream; looked at and changed with the
     /// connection's `tx` held.
     announcement: AtomicU8,
-    /// The references of this stream, once there were some.
-    references: OnceLock<StreamReferences>,
+    /// None if the two sides pass no references.
+    references: Option<Arc<References>>,
     state: Mutex<StreamState>,
 }
 
@@ -46,6 +46,7 @@ pub(crate) struct StreamState {
     pub(crate) failure: Option<StreamError>,
     /// Nobody will read the data; it is dropped as it comes.
     pub(crate) discards: bool,
+    pub(crate) references: Counts,
     /// References that came and that the reader was not told of.
     unread_references: u32,
     data: VecDeque<Bytes>,
@@ -70,7 +71,12 @@ pub(crate) enum Half {
 }
 
 impl StreamCell {
-    pub(crate) fn new(id: StreamId, inbound: Inbound, outbound: Outbound) -> Self {
+    pub(crate) fn new(
+        id: StreamId,
+        inbound: Inbound,
+        outbound: Outbound,
+        references: Option<Arc<References>>,
+    ) -> Self {
         let state = StreamState {
             inbound,
             outbound,
@@ -78,6 +84,7 @@ impl StreamCell {
             tail: None,
             failure: None,
             discards: false,
+            references: Counts::default(),
             unread_references: 0,
             data: VecDeque::new(),
             gathered: Vec::new(),
@@ -89,7 +96,7 @@ impl StreamCell {
             id,
             sender_ended: AtomicBool::new(false),
             announcement: AtomicU8::new(UNHEARD_OF),
-            references: OnceLock::new(),
+            references,
             state: Mutex::new(state),
         }
     }
@@ -98,23 +105,17 @@ impl StreamCell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The references of this stream.
-    pub(crate) fn references_of(&self, connection: &Arc<References>) -> &StreamReferences {
-        self.references
-            .get_or_init(|| StreamReferences::new(Arc::clone(connection), self.id))
-    }
-
-    /// References of this stream were sent.
-    pub(crate) fn sent_references(&self, count: usize) {
-        if let (1.., Some(references)) = (count, self.references.get()) {
-            references.sent(count);
+    /// So many references are going to be sent.
+    pub(crate) fn will_send(&self, count: usize) {
+        if let Some(references) = &self.references {
+            references.will_send(&mut self.lock().references, count);
         }
     }
 
-    /// At most so many bytes that were sent are not consumed.
-    pub(crate) fn unconsumed(&self, bytes: usize) {
-        if let Some(references) = self.references.get() {
-            references.unconsumed(bytes);
+    /// So many references that were sent are consumed.
+    pub(crate) fn settled(&self, count: usize) {
+        if let Some(references) = &self.references {
+            references.settled(count);
         }
     }
 
@@ -165,6 +166,16 @@ impl StreamCell {
     }
 }
 
+impl Drop for StreamCell {
+    fn drop(&mut self) {
+        if let Some(references) = &self.references {
+            let state = self.state.get_mut();
+            let state = state.unwrap_or_else(PoisonError::into_inner);
+            references.over(self.id, &state.references);
+        }
+    }
+}
+
 impl StreamState {
     /// Takes in a frame; `head` and `tail` are its blocks, `data` its data.
     /// Returns the task to wake and credit to send at once, if any.
@@ -210,6 +221,7 @@ impl StreamState {
     /// Accounts for a reference that came; returns credit to send at once, if any.
     pub(crate) fn bring_reference(&mut self) -> Result<Option<u32>, PeerMisbehaved> {
         self.inbound.accept_reference()?;
+        self.references.came = true;
         if self.discards || self.reader.is_some() {
             // Who waits for data takes what comes with it.
             return Ok(self.inbound.consume(REFERENCE_BYTES));

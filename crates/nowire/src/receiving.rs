@@ -167,8 +167,10 @@ impl Shared {
                     let granted = state.outbound.grant(bytes);
                     let waker = state.unpark(Half::Writer);
                     let credit = state.outbound.credit_bytes();
+                    let unconsumed = (self.send_window_bytes as usize).saturating_sub(credit);
+                    let settled = state.references.unconsumed(unconsumed);
                     drop(state);
-                    cell.unconsumed((self.send_window_bytes as usize).saturating_sub(credit));
+                    cell.settled(settled);
                     if let Some(waker) = waker {
                         waker.wake();
                     }
@@ -284,7 +286,6 @@ impl Shared {
         let discards = state.discards;
         drop(state);
         // With the stream's end, it is forgotten.
-        cell.references_of(references);
         if !discards
             && !references
                 .arrived()
@@ -366,7 +367,7 @@ impl Shared {
             }
         };
         if !rx.ahead.is_empty() {
-            for come in rx.ahead.drain(..) {
+            while let Some(come) = rx.ahead.pop() {
                 self.bring(&cell, come)?;
             }
             crash_point!("refs.frame-taken");

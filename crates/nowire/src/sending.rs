@@ -200,8 +200,9 @@ impl Shared {
         }
         crash_point!("refs.extents-pushed");
         let last = tx.producer.sent() - 1;
-        tx.handed_over
-            .extend(std::iter::repeat_n(last, descriptors));
+        for _ in 0..descriptors {
+            tx.handed_over.push_back(last);
+        }
         let pushed = pushed.and_then(|_| self.push(tx, cell, parts));
         crash_point!("refs.frame-pushed");
         if asleep {

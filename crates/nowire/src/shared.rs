@@ -219,7 +219,7 @@ impl Shared {
         };
         let inbound = Inbound::new(id, from, self.receive_window_bytes);
         let outbound = Outbound::new(id, self.send_window_bytes);
-        let cell = StreamCell::new(id, inbound, outbound);
+        let cell = StreamCell::new(id, inbound, outbound, self.references.clone());
         if self.side == Side::Server {
             cell.announced();
         }

@@ -14,7 +14,7 @@ use crate::Peer;
 use crate::cell::{Half, StreamCell, StreamState};
 use crate::connection::Connection;
 use crate::error::StreamError;
-use crate::refs::{Carrier, Passings, References};
+use crate::refs::{Carrier, Passings};
 use crate::wait::Calling;
 
 /// A stream that the client has opened.
@@ -235,8 +235,9 @@ impl Sender {
                 }
             }
             if batch > 0 {
-                sending.references.drain(..batch);
-                self.cell.sent_references(batch);
+                // None is sent with a frame but all.
+                sending.references.clear();
+                self.cell.lock().references.sent(batch);
             }
             self.ended = parts.end;
             if parts.end {
@@ -274,7 +275,7 @@ impl Sender {
         match sent {
             Ok(true) => {
                 references.drain(..batch);
-                self.cell.sent_references(batch);
+                self.cell.lock().references.sent(batch);
                 Poll::Ready(Ok(()))
             }
             Ok(false) => shared.poll_room(cx).map_err(StreamError::from),
@@ -292,8 +293,8 @@ impl Sender {
     }
 
     /// Counts references that are to be sent on this stream.
-    pub(crate) fn will_send(&self, connection: &Arc<References>, count: usize) {
-        self.cell.references_of(connection).encoded(count);
+    pub(crate) fn will_send(&self, count: usize) {
+        self.cell.will_send(count);
     }
 
     /// Whether the end has been sent, or is not wanted any more.

@@ -149,6 +149,7 @@ impl Producer {
     ///
     /// # Errors
     /// If the peer's cursor is a lie.
+    #[inline]
     pub fn push_extents(
         &mut self,
         outbox: &impl WriteMemory,

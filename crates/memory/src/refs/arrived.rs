@@ -26,10 +26,7 @@ impl Ref {
         descriptors: impl IntoIterator<Item = Option<OwnedFd>, IntoIter: ExactSizeIterator>,
         source: &Arc<Source>,
     ) -> Result<Self, RefError> {
-        let mut descriptors = descriptors.into_iter();
-        if let ([extent], 1) = (extents, descriptors.len()) {
-            return Self::of_one(extent, descriptors.next().flatten(), source);
-        }
+        let descriptors = descriptors.into_iter();
         let segments = check(extents, descriptors.len()).map_err(|flaw| RefError::Extent {
             peer: source.label(),
             flaw,
@@ -56,28 +53,30 @@ impl Ref {
 }
 
 impl Ref {
-    /// As [`arrived`](Self::arrived), for what nearly all refs are, without memory
-    /// for lists.
-    fn of_one(
+    /// As [`arrived`](Self::arrived), for what nearly all refs are: one extent and
+    /// its descriptor. It takes no memory for lists, and little code.
+    ///
+    /// # Errors
+    /// As [`arrived`](Self::arrived).
+    #[inline]
+    pub fn arrived_whole(
         extent: &Extent,
-        file: Option<OwnedFd>,
+        descriptor: Option<OwnedFd>,
         source: &Arc<Source>,
     ) -> Result<Self, RefError> {
-        let flaw = |flaw| RefError::Extent {
-            peer: source.label(),
-            flaw,
-        };
-        if extent.descriptor != 0 {
-            return Err(flaw(ExtentFlaw::Descriptor {
-                descriptor: extent.descriptor,
-                descriptors: 1,
-            }));
+        let (bytes, segment_bytes) = (extent.bytes, extent.segment_bytes);
+        let end = extent.offset_bytes.checked_add(bytes);
+        if extent.descriptor != 0
+            || bytes == 0
+            || end.is_none_or(|end| end > segment_bytes)
+            || isize::try_from(segment_bytes).is_err()
+        {
+            return Self::arrived(&[*extent], [descriptor], source);
         }
-        inside(extent).map_err(flaw)?;
-        let size_bytes = size_of(extent).map_err(flaw)?;
-        source.hold(usize::from(file.is_some()))?;
-        let len = extent.bytes as usize;
-        let foreign = Foreign::new(file, size_bytes, extent.whole.then_some(len), source);
+        source.hold(usize::from(descriptor.is_some()))?;
+        let len = bytes as usize;
+        let data_bytes = extent.whole.then_some(len);
+        let foreign = Foreign::new(descriptor, segment_bytes as usize, data_bytes, source);
         Ok(Self::of_piece(Piece {
             segment: Segment::Foreign(Arc::new(foreign)),
             // It is not more than the segment's size, which is checked.

@@ -23,6 +23,7 @@ impl Segment {
         }
     }
 
+    #[inline]
     pub(super) fn size_bytes(&self) -> usize {
         match self {
             Self::Own(own) => own.size_bytes(),
@@ -131,6 +132,7 @@ pub(super) enum Copied {
 }
 
 impl Body {
+    #[inline]
     pub(super) fn new(pieces: Pieces) -> Self {
         Self {
             len: pieces.as_slice().last().map_or(0, Piece::end),

@@ -1,14 +1,14 @@
 //! Segments of other processes, of which this one was passed the descriptor.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, SealFlags};
 use rustix::io::{self, Errno};
 
+use super::connections::Connections;
 use super::familiar::{self, Identity};
-use super::own::Connections;
 use super::{RefError, Source};
 use crate::heap::Keeping;
 use crate::segment::{self, SEALABLE, SegmentError};
@@ -29,7 +29,7 @@ pub(super) struct Foreign {
     /// That no page is lacking, too.
     complete: OnceLock<Result<(), SegmentError>>,
     /// Where it was sent on.
-    sent_to: Mutex<Connections>,
+    sent_to: Connections,
 }
 
 /// What was found when a segment was first read.
@@ -45,6 +45,7 @@ struct Checked {
 
 impl Foreign {
     /// A descriptor that is [counted](Source::hold) already.
+    #[inline]
     pub(super) fn new(
         file: Option<OwnedFd>,
         size_bytes: usize,
@@ -58,7 +59,7 @@ impl Foreign {
             source: Arc::clone(source),
             checked: OnceLock::new(),
             complete: OnceLock::new(),
-            sent_to: Mutex::default(),
+            sent_to: Connections::default(),
         }
     }
 
@@ -182,18 +183,23 @@ impl Foreign {
 
     /// Whether the peer on `connection` has the segment already.
     pub(super) fn is_known_to(&self, connection: u64) -> bool {
-        self.source.connection() == connection || self.sent_to().has(connection)
+        self.source.connection() == connection || self.sent_to.has(connection)
     }
 
     /// Notes that the peer on `connection` has the segment.
+    #[inline]
     pub(super) fn note_sent_to(&self, connection: u64) {
         if self.source.connection() != connection {
-            self.sent_to().add(connection);
+            self.sent_to.add(connection);
         }
     }
 
-    fn sent_to(&self) -> std::sync::MutexGuard<'_, Connections> {
-        self.sent_to.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether a ref that names `bytes` here can be sent to a process of the same
+    /// user as it is, as is nearly always so where it is only passed on. What is
+    /// not found out here may be possible, too.
+    #[inline]
+    pub(super) fn goes_on(&self, bytes: usize) -> bool {
+        self.data_bytes == Some(bytes) && self.file.is_some()
     }
 
     /// Whether the segment may be sent to a process of the user `uid` at all. Its

@@ -32,6 +32,7 @@ mod arrived;
 mod body;
 mod buffer;
 mod class;
+mod connections;
 mod edit;
 mod error;
 mod familiar;

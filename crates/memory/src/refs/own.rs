@@ -3,18 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fd::BorrowedFd;
-use rustix::io::{self, Errno};
-use smallvec::SmallVec;
-
+use super::connections::Connections;
 use super::stock::{Ending, Stock};
 use super::{Audience, Reuse};
 use crate::sys::lease::Holders;
 use crate::sys::warm::Warm;
-
-/// Connections of which is remembered that they have a segment. What is forgotten
-/// costs a copy when a part of it is passed there.
-const KNOWN_CONNECTIONS: usize = 64;
+use rustix::fd::BorrowedFd;
+use rustix::io::{self, Errno};
 
 /// A segment of this process, from when it is allocated until nobody here has it.
 pub(super) struct Own {
@@ -35,26 +30,6 @@ struct Handed {
     /// Sealing was tried; it is not tried twice.
     seal_tried: bool,
     connections: Connections,
-}
-
-/// Connections on which a segment is known to have been received, or sent.
-#[derive(Debug, Default)]
-pub(super) struct Connections(SmallVec<[u64; 2]>);
-
-impl Connections {
-    pub(super) fn has(&self, connection: u64) -> bool {
-        self.0.contains(&connection)
-    }
-
-    pub(super) fn add(&mut self, connection: u64) {
-        if self.has(connection) {
-            return;
-        }
-        if self.0.len() >= KNOWN_CONNECTIONS {
-            self.0.remove(0);
-        }
-        self.0.push(connection);
-    }
 }
 
 impl Own {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::slice;
 use std::sync::{Arc, PoisonError};
 
 use rustix::fd::BorrowedFd;
-use smallvec::SmallVec;
 
 use super::body::{self, Copied, Piece, Segment};
 use super::own::Own;
@@ -41,7 +41,7 @@ pub struct Extent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Audience {
     /// The connection, by a number no other connection of this process has, or
-    /// ever had.
+    /// ever had, and which is not 0.
     pub connection: u64,
     /// The peer's user, as the kernel says.
     pub uid: u32,
@@ -69,20 +69,47 @@ impl Ref {
     /// [`RefError::Lost`], [`RefError::Os`] when there is no descriptor left; where
     /// bytes are copied also [`RefError::Pool`], and [`RefError::Segment`] for
     /// memory of a peer that is not as it must be.
+    #[inline]
     pub fn pass(&self, audience: &Audience, pool: &Pool) -> Result<Passed, RefError> {
-        let pieces = self.pieces();
-        let mut passed = Passed {
-            extents: SmallVec::with_capacity(pieces.len().min(MAX_EXTENTS)),
-            segments: SmallVec::new(),
-            connection: audience.connection,
+        let [piece] = self.pieces() else {
+            return self.pass_several(audience, pool);
         };
-        if let [piece] = pieces {
-            let kept = self.keep_or_copy(&piece.segment, piece.len, audience, pool)?;
-            let offset = if kept.copy.is_some() { 0 } else { piece.offset };
-            let whole = passed.attach(kept, &piece.segment, audience, self.len())?;
-            passed.push(0, offset, piece.len, whole);
-            return Ok(passed);
+        // What a service finds that only passes on: little code, as none of it is in
+        // the caches when it is needed.
+        if let Segment::Foreign(foreign) = &piece.segment
+            && audience.uid == pool.uid()
+            && foreign.goes_on(piece.len)
+        {
+            let segment = Segment::Foreign(Arc::clone(foreign));
+            return Ok(Passed::one(
+                audience,
+                segment,
+                piece.offset,
+                piece.len,
+                true,
+            ));
         }
+        self.pass_one(piece, audience, pool)
+    }
+
+    #[inline(never)]
+    fn pass_one(
+        &self,
+        piece: &Piece,
+        audience: &Audience,
+        pool: &Pool,
+    ) -> Result<Passed, RefError> {
+        let kept = self.keep_or_copy(&piece.segment, piece.len, audience, pool)?;
+        let offset = if kept.copy.is_some() { 0 } else { piece.offset };
+        let whole = kept.whole;
+        let segment = kept.ready(&piece.segment, audience, self.len())?;
+        Ok(Passed::one(audience, segment, offset, piece.len, whole))
+    }
+
+    #[inline(never)]
+    fn pass_several(&self, audience: &Audience, pool: &Pool) -> Result<Passed, RefError> {
+        let pieces = self.pieces();
+        let mut parcel = Parcel::default();
         let mut named = HashMap::new();
         for piece in pieces {
             *named.entry(piece.segment.id()).or_insert(0) += piece.len;
@@ -92,9 +119,8 @@ impl Ref {
                 whole: true,
                 copy: Some(self.copy(Copied::All, pool)?),
             };
-            let whole = passed.attach(kept, &pieces[0].segment, audience, self.len())?;
-            passed.push(0, 0, self.len(), whole);
-            return Ok(passed);
+            let segment = kept.ready(&pieces[0].segment, audience, self.len())?;
+            return Ok(Passed::one(audience, segment, 0, self.len(), true));
         }
         let mut attached = HashMap::new();
         for piece in pieces {
@@ -108,19 +134,25 @@ impl Ref {
                 Entry::Vacant(vacant) => {
                     let bytes = named.get(&id).copied().unwrap_or(0);
                     let kept = self.keep_or_copy(&piece.segment, bytes, audience, pool)?;
-                    vacant.insert(Attached {
-                        descriptor: passed.segments.len(),
+                    let attached = Attached {
+                        descriptor: parcel.segments.len(),
                         copied_bytes: kept.copy.is_some().then_some(0),
-                        whole: passed.attach(kept, &piece.segment, audience, self.len())?,
-                    })
+                        whole: kept.whole,
+                    };
+                    let segment = kept.ready(&piece.segment, audience, self.len())?;
+                    parcel.segments.push(segment);
+                    vacant.insert(attached)
                 }
             };
             // A copy has the pieces side by side, in their order.
             let offset = copied_bytes.unwrap_or(piece.offset);
             *copied_bytes = copied_bytes.map(|bytes| bytes + piece.len);
-            passed.push(*descriptor, offset, piece.len, *whole);
+            parcel.push(*descriptor, offset, piece.len, *whole);
         }
-        Ok(passed)
+        Ok(Passed {
+            parts: Parts::Several(parcel),
+            connection: audience.connection,
+        })
     }
 
     /// Whether a segment of which the ref names `bytes` can be sent as it is, or as
@@ -191,6 +223,27 @@ struct Kept {
     copy: Option<Arc<Own>>,
 }
 
+impl Kept {
+    /// The segment, or the copy that stands for it, as it can be sent.
+    fn ready(
+        self,
+        segment: &Segment,
+        audience: &Audience,
+        ref_bytes: usize,
+    ) -> Result<Segment, RefError> {
+        let segment = self.copy.map_or_else(|| segment.clone(), Segment::Own);
+        if let Segment::Own(own) = &segment {
+            own.hand_over(audience, ref_bytes)
+                .map_err(|source| RefError::Os {
+                    call: "open",
+                    len_bytes: ref_bytes,
+                    source,
+                })?;
+        }
+        Ok(segment)
+    }
+}
+
 /// A segment that is among a ref's descriptors.
 struct Attached {
     descriptor: usize,
@@ -203,53 +256,75 @@ struct Attached {
 /// when the descriptors are in the socket.
 #[derive(Debug)]
 pub struct Passed {
-    extents: SmallVec<[Extent; 1]>,
-    /// Those of this process are [handed over](Own::hand_over), so have a
-    /// descriptor.
-    segments: SmallVec<[Segment; 1]>,
+    parts: Parts,
     connection: u64,
 }
 
-impl Passed {
-    /// Adds a segment, or the copy that stands for it; tells whether it is whole.
-    fn attach(
-        &mut self,
-        kept: Kept,
-        segment: &Segment,
-        audience: &Audience,
-        ref_bytes: usize,
-    ) -> Result<bool, RefError> {
-        let segment = kept.copy.map_or_else(|| segment.clone(), Segment::Own);
-        if let Segment::Own(own) = &segment {
-            own.hand_over(audience, ref_bytes)
-                .map_err(|source| RefError::Os {
-                    call: "open",
-                    len_bytes: ref_bytes,
-                    source,
-                })?;
-        }
-        self.segments.push(segment);
-        Ok(kept.whole)
-    }
+/// Segments of this process are [handed over](Own::hand_over), so have a
+/// descriptor.
+#[derive(Debug)]
+enum Parts {
+    One(Extent, Segment),
+    Several(Parcel),
+}
 
+/// Several extents, and the segments they lie in.
+#[derive(Debug, Default)]
+struct Parcel {
+    extents: Vec<Extent>,
+    segments: Vec<Segment>,
+}
+
+impl Parcel {
     fn push(&mut self, descriptor: usize, offset: usize, len: usize, whole: bool) {
-        self.extents.push(Extent {
-            descriptor,
-            offset_bytes: offset as u64,
-            bytes: len as u64,
-            segment_bytes: self.segments[descriptor].size_bytes() as u64,
-            whole,
-        });
+        let segment = &self.segments[descriptor];
+        self.extents
+            .push(extent(descriptor, segment, offset, len, whole));
+    }
+}
+
+#[inline]
+fn extent(descriptor: usize, segment: &Segment, offset: usize, len: usize, whole: bool) -> Extent {
+    Extent {
+        descriptor,
+        offset_bytes: offset as u64,
+        bytes: len as u64,
+        segment_bytes: segment.size_bytes() as u64,
+        whole,
+    }
+}
+
+impl Passed {
+    #[inline]
+    fn one(audience: &Audience, segment: Segment, offset: usize, len: usize, whole: bool) -> Self {
+        let extent = extent(0, &segment, offset, len, whole);
+        Self {
+            parts: Parts::One(extent, segment),
+            connection: audience.connection,
+        }
     }
 
     /// What the peer is told: at least one, unless the ref is empty.
+    #[inline]
     pub fn extents(&self) -> &[Extent] {
-        &self.extents
+        match &self.parts {
+            Parts::One(extent, _) => slice::from_ref(extent),
+            Parts::Several(parcel) => &parcel.extents,
+        }
+    }
+
+    #[inline]
+    fn segments(&self) -> &[Segment] {
+        match &self.parts {
+            Parts::One(_, segment) => slice::from_ref(segment),
+            Parts::Several(parcel) => &parcel.segments,
+        }
     }
 
     /// What is attached, in the order the extents count them.
+    #[inline]
     pub fn descriptors(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> {
-        self.segments.iter().map(|segment| match segment {
+        self.segments().iter().map(|segment| match segment {
             Segment::Own(own) => own.handed_over(),
             Segment::Foreign(foreign) => foreign.file().expect("looked at when it was passed"),
         })
@@ -258,8 +333,9 @@ impl Passed {
     /// To be called when the descriptors were handed to the kernel: from now on
     /// the peer has the segments, so that parts of them can be passed to it
     /// without a copy.
+    #[inline]
     pub fn sent(&self) {
-        for segment in &self.segments {
+        for segment in self.segments() {
             match segment {
                 Segment::Own(own) => own.sent_to(self.connection),
                 Segment::Foreign(foreign) => foreign.note_sent_to(self.connection),

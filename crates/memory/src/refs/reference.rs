@@ -25,10 +25,12 @@ impl Ref {
         Self::of_pieces(Pieces::join([]))
     }
 
+    #[inline]
     pub(super) fn of_piece(piece: Piece) -> Self {
         Self::of_pieces(Pieces::One(piece))
     }
 
+    #[inline]
     pub(super) fn of_pieces(pieces: Pieces) -> Self {
         Self {
             body: Arc::new(Body::new(pieces)),

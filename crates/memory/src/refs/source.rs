@@ -80,18 +80,24 @@ impl Source {
     }
 
     /// Counts `more` descriptors.
+    #[inline]
     pub(super) fn hold(&self, more: usize) -> Result<(), RefError> {
         let within = |held: usize| held.checked_add(more).filter(|&sum| sum <= self.limit);
         // Only a number: what it counts is ordered by who owns it.
         let counted = (self.held).fetch_update(Ordering::Relaxed, Ordering::Relaxed, within);
         match counted {
             Ok(_) => Ok(()),
-            Err(held) => Err(RefError::TooMany {
-                peer: self.label(),
-                held,
-                more,
-                limit: self.limit,
-            }),
+            Err(held) => Err(self.too_many(held, more)),
+        }
+    }
+
+    #[cold]
+    fn too_many(&self, held: usize, more: usize) -> RefError {
+        RefError::TooMany {
+            peer: self.label(),
+            held,
+            more,
+            limit: self.limit,
         }
     }
 

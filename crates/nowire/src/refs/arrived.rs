@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use nowire_memory::refs::{Ref, RefError};
 use nowire_protocol::frame::StreamId;
 
+use super::arriving::Arrival;
 use crate::crash::crash_point;
 
 /// The key of one side of a connection.
@@ -56,7 +57,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 struct Waiting {
     stream: StreamId,
-    reference: Result<Ref, RefError>,
+    reference: Arrival,
 }
 
 /// What has come on one connection.
@@ -68,12 +69,7 @@ pub(crate) struct Arrived {
 impl Arrived {
     /// Keeps a reference until it is taken or its call is over; false if there is
     /// one of this number.
-    pub(crate) fn keep(
-        &self,
-        stream: StreamId,
-        number: u64,
-        reference: Result<Ref, RefError>,
-    ) -> bool {
+    pub(crate) fn keep(&self, stream: StreamId, number: u64, reference: Arrival) -> bool {
         let waiting = Waiting { stream, reference };
         // What was there goes down with the connection.
         lock(&self.waiting).insert(number, waiting).is_none()
@@ -142,5 +138,8 @@ pub(crate) fn take(token: &[u8]) -> Result<Ref, RefError> {
         .ok_or_else(expired)?;
     let waiting = lock(&arrived.waiting).remove(&u64::from_le_bytes(number));
     crash_point!("refs.taken-by-message");
-    waiting.ok_or_else(expired)?.reference
+    waiting
+        .ok_or_else(expired)?
+        .reference
+        .map_err(|error| *error)
 }

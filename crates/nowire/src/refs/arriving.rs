@@ -10,12 +10,15 @@ use smallvec::SmallVec;
 
 use crate::descriptors::Handed;
 
+/// A reference, or why it is not there.
+pub(crate) type Arrival = Result<Ref, Box<RefError>>;
+
 /// A reference that is there.
 #[derive(Debug)]
 pub(crate) struct Come {
     pub(crate) stream: StreamId,
     pub(crate) number: u64,
-    pub(crate) reference: Result<Ref, RefError>,
+    pub(crate) reference: Arrival,
 }
 
 /// What an extent led to.
@@ -52,6 +55,16 @@ impl Arriving {
         source: &Arc<Source>,
         next: impl FnOnce() -> Result<Option<Handed>, PeerMisbehaved>,
     ) -> Result<Step, PeerMisbehaved> {
+        if !self.is_amid() && !extent.more && extent.descriptor == 0 {
+            // As nearly all come.
+            return match next()? {
+                Some(next) => come(
+                    extent,
+                    Ref::arrived_whole(&said(extent), next.descriptor(), source),
+                ),
+                None => Ok(Step::Wait),
+            };
+        }
         let named = (extent.stream, extent.number);
         if *self.stream.get_or_insert(named) != named {
             return Err(PeerMisbehaved::References("one begins amid another"));
@@ -69,13 +82,7 @@ impl Arriving {
                 None => return Ok(Step::Wait),
             }
         }
-        self.extents.push(refs::Extent {
-            descriptor,
-            offset_bytes: extent.offset_bytes,
-            bytes: extent.bytes,
-            segment_bytes: extent.segment_bytes,
-            whole: extent.whole,
-        });
+        self.extents.push(said(extent));
         if extent.more {
             return Ok(Step::Amid);
         }
@@ -84,14 +91,28 @@ impl Arriving {
             descriptors,
             ..
         } = std::mem::take(self);
-        let reference = Ref::arrived(&extents, descriptors, source);
-        if let Err(RefError::Extent { .. }) = reference {
-            return Err(PeerMisbehaved::References("extents that cannot be"));
-        }
-        Ok(Step::Come(Come {
-            stream: extent.stream,
-            number: extent.number,
-            reference,
-        }))
+        come(extent, Ref::arrived(&extents, descriptors, source))
     }
+}
+
+fn said(extent: &Extent) -> refs::Extent {
+    refs::Extent {
+        descriptor: extent.descriptor.into(),
+        offset_bytes: extent.offset_bytes,
+        bytes: extent.bytes,
+        segment_bytes: extent.segment_bytes,
+        whole: extent.whole,
+    }
+}
+
+/// What the last extent of a reference led to.
+fn come(extent: &Extent, reference: Result<Ref, RefError>) -> Result<Step, PeerMisbehaved> {
+    if let Err(RefError::Extent { .. }) = reference {
+        return Err(PeerMisbehaved::References("extents that cannot be"));
+    }
+    Ok(Step::Come(Come {
+        stream: extent.stream,
+        number: extent.number,
+        reference: reference.map_err(Box::new),
+    }))
 }

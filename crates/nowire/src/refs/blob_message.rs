@@ -89,13 +89,16 @@ impl Message for Blob {
                 }
                 return;
             }
-            Way::Token => self
-                .reference()
-                .and_then(carried::carry)
-                .unwrap_or([0; TOKEN_BYTES]),
-            // No connection has this key: whoever opens it is told.
-            Way::Broken => [0; TOKEN_BYTES],
+            Way::Token => self.reference().map(carried::carry).unwrap_or(Ok(None)),
+            Way::Broken => Ok(None),
         };
+        let token = token.unwrap_or_else(|error| {
+            tracing::error!("a blob cannot be sent: {error}");
+            carried::broken(error);
+            None
+        });
+        // No connection has the key of zeros: whoever opens that is told.
+        let token = token.unwrap_or([0; TOKEN_BYTES]);
         let mut field = [0; TOKEN_FIELD_BYTES];
         field[0] = TOKEN_KEY;
         field[1] = TOKEN_BYTES as u8;

@@ -10,7 +10,6 @@ use std::cell::RefCell;
 use std::mem;
 
 use nowire_memory::refs::{Ref, RefError};
-use smallvec::SmallVec;
 
 #[cfg(feature = "prost")]
 use super::arrived::{TOKEN_BYTES, token};
@@ -44,15 +43,15 @@ impl Carrying {
         room: None,
         referred: Vec::new(),
         carried: Carried {
-            refs: SmallVec::new_const(),
+            passings: Passings::new_const(),
         },
     };
 }
 
-/// The references of what was encoded, by the numbers in their tokens.
+/// The references of what was encoded, ready to be sent.
 #[derive(Debug, Default)]
 pub struct Carried {
-    refs: SmallVec<[(u64, Ref); 1]>,
+    passings: Passings,
 }
 
 /// Puts back what was there, also when the body panics.
@@ -83,7 +82,7 @@ impl Drop for Restore<'_> {
         CARRYING.with_borrow_mut(|carrying| {
             *self.carrier = carrying.carrier.take();
             carrying.room = None;
-            if !carrying.carried.refs.is_empty() {
+            if !carrying.carried.passings.is_empty() {
                 *self.carried = Some(mem::take(&mut carrying.carried));
             }
             if let Some(outer) = self.outer.take() {
@@ -108,22 +107,15 @@ impl Carried {
         (produced, carried)
     }
 
-    /// Makes them ready to be sent, in the order of their numbers, by `sender`, and
-    /// puts them behind those that `ready` has.
-    ///
-    /// # Errors
-    /// If a part of a segment would have to be copied, or a segment to be sealed,
-    /// and cannot be.
-    pub fn pass(self, sender: &Sender, ready: &mut Passings) -> Result<(), RefError> {
-        let Some(Carrier(references)) = sender.carrier() else {
-            return Ok(());
-        };
+    /// Puts them behind those that `sender` is going to send.
+    pub fn append_to(self, going: &mut Passings, sender: &Sender) {
         // From here on they count, so that others do not take the same room.
-        sender.will_send(&references, self.refs.len());
-        for (number, reference) in self.refs {
-            ready.push(references.pass(number, &reference)?);
+        sender.will_send(self.passings.len());
+        if going.is_empty() {
+            *going = self.passings;
+        } else {
+            going.extend(self.passings);
         }
-        Ok(())
     }
 }
 
@@ -196,12 +188,18 @@ pub(super) fn pool() -> Option<nowire_memory::refs::Pool> {
 }
 
 /// Has a reference go along; returns its token.
+///
+/// # Errors
+/// If a part of a segment would have to be copied, or a segment to be sealed, and
+/// cannot be.
 #[cfg(feature = "prost")]
-pub(super) fn carry(reference: &Ref) -> Option<[u8; TOKEN_BYTES]> {
-    CARRYING.with_borrow_mut(|carrying| {
-        let Carrier(references) = carrying.carrier.as_ref()?;
-        let number = references.number();
-        carrying.carried.refs.push((number, reference.clone()));
-        Some(token(references.peer_key(), number))
-    })
+pub(super) fn carry(reference: &Ref) -> Result<Option<[u8; TOKEN_BYTES]>, RefError> {
+    let carrier = CARRYING.with_borrow(|carrying| carrying.carrier.clone());
+    let Some(Carrier(references)) = carrier else {
+        return Ok(None);
+    };
+    let number = references.number();
+    let passing = references.pass(number, reference)?;
+    CARRYING.with_borrow_mut(|carrying| carrying.carried.passings.push(passing));
+    Ok(Some(token(references.peer_key(), number)))
 }

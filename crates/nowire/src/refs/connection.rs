@@ -1,12 +1,13 @@
 //! References on one connection, seen from this side.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nowire_memory::refs::{Audience, Passed, Pool, Ref, RefError, Source};
 use nowire_protocol::frame::{Extent, StreamId};
 use nowire_protocol::handshake::ReferenceOffer;
 use nowire_protocol::stream::{REFERENCE_BYTES, REFERENCE_WINDOW_BYTES};
+use smallvec::SmallVec;
 
 use super::arrived::{Arrived, Key, Registered};
 use super::options::RefOptions;
@@ -69,68 +70,59 @@ pub(crate) struct References {
 /// Most references that may be encoded for one stream at a time.
 const ROOM_OF_STREAM: usize = 16;
 
-/// The references of one stream: those that came go with it, and those sent no
-/// longer count.
-#[derive(Debug)]
-pub(crate) struct StreamReferences {
-    references: Arc<References>,
-    stream: StreamId,
-    counts: Mutex<Counts>,
-}
-
-/// References to the peer that count as outstanding.
+/// The references of one stream.
 #[derive(Debug, Default)]
-struct Counts {
-    /// In messages that were encoded and are not sent.
+pub(crate) struct Counts {
+    /// Some came; those that nobody took go with the stream.
+    pub(crate) came: bool,
+    /// Sent references that count as outstanding: in messages that were encoded and
+    /// are not sent.
     encoded: usize,
     /// Sent, and not consumed by the peer's reader for all that is known.
     sent: usize,
 }
 
-impl StreamReferences {
-    pub(crate) fn new(references: Arc<References>, stream: StreamId) -> Self {
-        Self {
-            references,
-            stream,
-            counts: Mutex::default(),
-        }
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts references that are going to be sent.
-    pub(crate) fn encoded(&self, count: usize) {
-        self.counts().encoded += count;
-        let outstanding = &self.references.outstanding;
-        outstanding.fetch_add(count, Ordering::Relaxed);
-    }
-
+impl Counts {
     /// They were sent.
-    pub(crate) fn sent(&self, count: usize) {
-        let mut counts = self.counts();
-        counts.encoded -= count.min(counts.encoded);
-        counts.sent += count;
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.encoded -= count.min(self.encoded);
+        self.sent += count;
     }
 
     /// So many bytes of the stream, at most, are not consumed: what takes more
-    /// than that is no longer outstanding.
-    pub(crate) fn unconsumed(&self, bytes: usize) {
-        let mut counts = self.counts();
-        let settled = counts.sent.saturating_sub(bytes / REFERENCE_BYTES as usize);
-        counts.sent -= settled;
-        let outstanding = &self.references.outstanding;
-        outstanding.fetch_sub(settled, Ordering::Relaxed);
+    /// than that is no longer outstanding. Returns how many that were.
+    pub(crate) fn unconsumed(&mut self, bytes: usize) -> usize {
+        let settled = self.sent.saturating_sub(bytes / REFERENCE_BYTES as usize);
+        self.sent -= settled;
+        settled
     }
 }
 
-impl Drop for StreamReferences {
-    fn drop(&mut self) {
-        let Counts { encoded, sent } = *self.counts();
-        let outstanding = &self.references.outstanding;
-        outstanding.fetch_sub(encoded + sent, Ordering::Relaxed);
-        self.references.arrived().forget(self.stream);
+impl References {
+    /// Counts references that are going to be sent on the stream that `counts` is of.
+    pub(crate) fn will_send(&self, counts: &mut Counts, count: usize) {
+        counts.encoded += count;
+        self.outstanding.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// So many are no longer outstanding.
+    pub(crate) fn settled(&self, count: usize) {
+        if count > 0 {
+            self.outstanding.fetch_sub(count, Ordering::Relaxed);
+        }
+    }
+
+    /// A stream is over: what came and was not taken goes with it, and what was sent
+    /// no longer counts.
+    pub(crate) fn over(&self, stream: StreamId, counts: &Counts) {
+        let count = counts.encoded + counts.sent;
+        if count == 0 && !counts.came {
+            return;
+        }
+        self.settled(count);
+        if counts.came {
+            self.arrived().forget(stream);
+        }
         crash_point!("refs.settled");
     }
 }
@@ -216,19 +208,25 @@ impl References {
     }
 
     /// Makes a reference ready to be sent under a number.
+    #[inline]
     pub(crate) fn pass(&self, number: u64, reference: &Ref) -> Result<Passing, RefError> {
         let mut passed = reference.pass(&self.audience, self.pool())?;
         if passed.extents().len() > self.extents_limit {
-            let whole = self.pool().copy_of(&reference.map()?)?;
-            passed = whole.pass(&self.audience, self.pool())?;
+            passed = self.pass_copy(reference)?;
         }
         crash_point!("refs.passing");
         Ok(Passing { number, passed })
     }
+
+    #[cold]
+    fn pass_copy(&self, reference: &Ref) -> Result<Passed, RefError> {
+        let whole = self.pool().copy_of(&reference.map()?)?;
+        whole.pass(&self.audience, self.pool())
+    }
 }
 
-/// References that go together.
-pub type Passings = Vec<Passing>;
+/// References that go together, of which there is mostly one.
+pub type Passings = SmallVec<[Passing; 1]>;
 
 /// A reference on its way to the peer.
 #[derive(Debug)]

@@ -52,6 +52,6 @@ pub use nowire_memory::refs::*;
 pub(crate) use self::arriving::{Arriving, Come, Step};
 pub use self::blob::{Blob, BlobView};
 pub use self::carried::{Carried, encoding};
-pub(crate) use self::connection::{Agreed, References, StreamReferences};
+pub(crate) use self::connection::{Agreed, Counts, References};
 pub use self::connection::{Carrier, Passing, Passings};
 pub use self::options::RefOptions;

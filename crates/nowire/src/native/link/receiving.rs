@@ -117,7 +117,7 @@ impl Rx {
         let references = references.into_iter();
         arrived
             .attached()
-            .add(references.map(|come| come.reference));
+            .add(references.map(|come| come.reference.map_err(|error| *error)));
         Ok(())
     }
 }
