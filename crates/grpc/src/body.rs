@@ -143,12 +143,11 @@ where
                 data: std::mem::take(&mut self.data),
                 tail: self.tail.as_deref(),
                 end: self.end && self.next.is_empty(),
-                references: std::mem::take(&mut self.references),
+                references: &mut self.references,
             };
             let sent = self.sender.poll_send(cx, &mut sending);
             let head_sent = sending.head.is_none();
             self.data = sending.data;
-            self.references = sending.references;
             if head_sent {
                 self.head = None;
             }

@@ -61,6 +61,26 @@ impl Tx {
     }
 }
 
+/// References that go before one frame.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Batch<'a> {
+    references: &'a [Passing],
+    /// Of all of them.
+    extents: usize,
+    descriptors: usize,
+}
+
+impl Batch<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.references.len()
+    }
+
+    /// The credit they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.len() * REFERENCE_BYTES as usize
+    }
+}
+
 impl Tx {
     /// Whether a frame of any size, with references before it, would find room.
     fn has_room(&mut self, inbox: &PeerSegment) -> Result<bool, PeerMisbehaved> {
@@ -96,7 +116,7 @@ impl Shared {
     pub(crate) fn send_parts(
         &self,
         cell: &StreamCell,
-        references: &[Passing],
+        batch: Batch<'_>,
         parts: Option<&Outgoing<'_>>,
     ) -> Result<bool, StreamError> {
         if let Some(over) = self.over.get() {
@@ -110,11 +130,11 @@ impl Shared {
             return Ok(false);
         }
         let sent = match self.flush_unsent(&mut tx) {
-            Ok(true) if !references.is_empty() => {
+            Ok(true) if !batch.references.is_empty() => {
                 // Whoever sleeps is woken by the descriptors, and then finds all that
                 // they are for; whoever looks at the ring finds them there.
                 let asleep = tx.bell.must_ring(&self.inbox);
-                let sent = self.push_with_references(&mut tx, asleep, cell, references, parts);
+                let sent = self.push_with_references(&mut tx, asleep, cell, batch, parts);
                 if asleep && matches!(sent, Ok(Ok(true))) && tx.owed.is_empty() {
                     // Rung by the descriptors, of which each reference has one at least. A
                     // peer that has taken it all by now and sleeps again is not to be
@@ -154,20 +174,27 @@ impl Shared {
         pushed
     }
 
-    /// How many of the first references may go together, with so many bytes of
+    /// Those of the first references that may go together, with so many bytes of
     /// credit.
-    pub(crate) fn batch(&self, references: &[Passing], credit_bytes: usize) -> usize {
+    pub(crate) fn batch<'a>(&self, references: &'a [Passing], credit_bytes: usize) -> Batch<'a> {
+        let mut batch = Batch::default();
         let Some(connection) = self.references.as_ref().filter(|_| !references.is_empty()) else {
-            return 0;
+            return batch;
         };
         let affordable = credit_bytes / REFERENCE_BYTES as usize;
-        let (mut extents, mut descriptors) = (0, 0);
-        let fit = references.iter().take(affordable).take_while(|passing| {
-            extents += passing.passed().extents().len();
-            descriptors += passing.descriptors();
-            extents <= connection.extents_limit() && descriptors <= BATCH_DESCRIPTORS
-        });
-        fit.count()
+        for (count, passing) in references.iter().take(affordable).enumerate() {
+            let extents = batch.extents + passing.passed().extents().len();
+            let descriptors = batch.descriptors + passing.descriptors();
+            if extents > connection.extents_limit() || descriptors > BATCH_DESCRIPTORS {
+                break;
+            }
+            batch = Batch {
+                references: &references[..=count],
+                extents,
+                descriptors,
+            };
+        }
+        batch
     }
 
     fn push_with_references(
@@ -175,14 +202,14 @@ impl Shared {
         tx: &mut Tx,
         asleep: bool,
         cell: &StreamCell,
-        references: &[Passing],
+        batch: Batch<'_>,
         parts: Option<&Outgoing<'_>>,
     ) -> Result<Result<bool, PeerMisbehaved>, Errno> {
-        let (mut extents, mut descriptors) = (0, 0);
-        for passing in references {
-            extents += passing.passed().extents().len();
-            descriptors += passing.descriptors();
-        }
+        let Batch {
+            references,
+            extents,
+            descriptors,
+        } = batch;
         debug_assert!(descriptors > 0, "what is empty goes by value");
         let room = tx.producer.has_room_for_extents(&self.inbox, extents);
         let room = room.and_then(|room| Ok(room && tx.may_hand_over(&self.inbox, descriptors)?));

@@ -15,6 +15,7 @@ use crate::cell::{Half, StreamCell, StreamState};
 use crate::connection::Connection;
 use crate::error::StreamError;
 use crate::refs::{Carrier, Passings};
+use crate::sending::Batch;
 use crate::wait::Calling;
 
 /// A stream that the client has opened.
@@ -59,7 +60,7 @@ impl Incoming {
 
 /// What is to be sent on a stream: each part at most once, in this order.
 /// Parts disappear from here as they are sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sending<'a> {
     /// The header block.
     pub head: Option<&'a [u8]>,
@@ -70,7 +71,16 @@ pub struct Sending<'a> {
     /// Nothing follows.
     pub end: bool,
     /// References whose tokens are in the data; they go ahead of it.
-    pub references: Passings,
+    pub references: &'a mut Passings,
+}
+
+impl Sending<'_> {
+    fn forget(&mut self) {
+        self.head = None;
+        self.data = Bytes::new();
+        self.tail = None;
+        self.references.clear();
+    }
 }
 
 /// The sending half of a stream.
@@ -165,24 +175,24 @@ impl Sender {
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                 Poll::Ready(Ok(None)) => {
                     self.ended = true;
-                    *sending = Sending::default();
+                    sending.forget();
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Ok(Some(credit))) => credit,
             };
-            let batch = shared.batch(&sending.references, credit);
-            let all = batch == sending.references.len();
-            let is_spent = credit == batch * REFERENCE_BYTES as usize;
-            let parted = !all || (batch > 0 && is_spent && !sending.data.is_empty());
+            let batch = shared.batch(sending.references, credit);
+            let all = batch.len() == sending.references.len();
+            let is_spent = credit == batch.bytes();
+            let parted = !all || (batch.len() > 0 && is_spent && !sending.data.is_empty());
             if parted && sending.head.is_none() {
                 // What has to wait for more room or credit waits with the data.
-                match self.send_references(&mut sending.references, batch, cx) {
+                match self.send_references(sending.references, credit, cx) {
                     Poll::Ready(Ok(())) => continue,
                     waiting => return waiting,
                 }
             }
-            let batch = if all { batch } else { 0 };
-            let references_bytes = batch * REFERENCE_BYTES as usize;
+            let batch = if all { batch } else { Batch::default() };
+            let references_bytes = batch.bytes();
             let credit = credit - references_bytes;
             let head_bytes = sending.head.map_or(0, <[u8]>::len);
             let data_bytes = match all {
@@ -211,8 +221,7 @@ impl Sender {
             if spent_bytes > 0 {
                 self.cell.lock().outbound.spend(spent_bytes);
             }
-            let references = &sending.references[..batch];
-            let sent = shared.send_parts(&self.cell, references, Some(&parts));
+            let sent = shared.send_parts(&self.cell, batch, Some(&parts));
             if !matches!(sent, Ok(true)) && spent_bytes > 0 {
                 self.cell.lock().outbound.unspend(spent_bytes);
             }
@@ -234,10 +243,11 @@ impl Sender {
                     return Poll::Ready(Err(error));
                 }
             }
-            if batch > 0 {
+            let references = batch.len();
+            if references > 0 {
                 // None is sent with a frame but all.
                 sending.references.clear();
-                self.cell.lock().references.sent(batch);
+                self.cell.lock().references.sent(references);
             }
             self.ended = parts.end;
             if parts.end {
@@ -257,25 +267,26 @@ impl Sender {
         }
     }
 
-    /// Sends the first `batch` references by themselves.
+    /// Sends as many references by themselves as may go together.
+    #[cold]
     fn send_references(
         &self,
         references: &mut Passings,
-        batch: usize,
+        credit_bytes: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StreamError>> {
         let shared = self.connection.shared();
-        let bytes = batch * REFERENCE_BYTES as usize;
+        let batch = shared.batch(references, credit_bytes);
+        let (count, bytes) = (batch.len(), batch.bytes());
         self.cell.lock().outbound.spend(bytes);
-        let first = &references[..batch];
-        let sent = shared.send_parts(&self.cell, first, None);
+        let sent = shared.send_parts(&self.cell, batch, None);
         if !matches!(sent, Ok(true)) {
             self.cell.lock().outbound.unspend(bytes);
         }
         match sent {
             Ok(true) => {
-                references.drain(..batch);
-                self.cell.lock().references.sent(batch);
+                references.drain(..count);
+                self.cell.lock().references.sent(count);
                 Poll::Ready(Ok(()))
             }
             Ok(false) => shared.poll_room(cx).map_err(StreamError::from),

@@ -25,11 +25,17 @@ pub(super) struct Foreign {
     /// name them all.
     data_bytes: Option<usize>,
     source: Arc<Source>,
+    /// What only those find out who read it.
+    found: OnceLock<Box<Found>>,
+    /// Where it was sent on.
+    sent_to: Connections,
+}
+
+#[derive(Debug, Default)]
+struct Found {
     checked: OnceLock<Result<Checked, SegmentError>>,
     /// That no page is lacking, too.
     complete: OnceLock<Result<(), SegmentError>>,
-    /// Where it was sent on.
-    sent_to: Connections,
 }
 
 /// What was found when a segment was first read.
@@ -57,8 +63,7 @@ impl Foreign {
             size_bytes,
             data_bytes,
             source: Arc::clone(source),
-            checked: OnceLock::new(),
-            complete: OnceLock::new(),
+            found: OnceLock::new(),
             sent_to: Connections::default(),
         }
     }
@@ -85,6 +90,10 @@ impl Foreign {
         self.check().map(|(file, _)| file)
     }
 
+    fn found(&self) -> &Found {
+        self.found.get_or_init(Box::default)
+    }
+
     fn check(&self) -> Result<(BorrowedFd<'_>, &Checked), RefError> {
         let file = self.file()?;
         let check = || {
@@ -99,7 +108,7 @@ impl Foreign {
                 read_bytes: AtomicUsize::new(0),
             })
         };
-        match self.checked.get_or_init(check) {
+        match self.found().checked.get_or_init(check) {
             Ok(checked) => Ok((file, checked)),
             Err(error) => Err(self.refused(error.clone())),
         }
@@ -114,7 +123,7 @@ impl Foreign {
     /// Counts `bytes` as read. When they are most of the segment, it is mapped if it
     /// comes again.
     pub(super) fn note_read(&self, bytes: usize) {
-        let Some(Ok(checked)) = self.checked.get() else {
+        let Some(Ok(checked)) = self.found().checked.get() else {
             return;
         };
         let Some(identity) = checked.identity else {
@@ -131,7 +140,7 @@ impl Foreign {
     pub(super) fn mappable(&self) -> Result<BorrowedFd<'_>, RefError> {
         let file = self.file()?;
         let check = || segment::verify(file, self.size_bytes, SEALABLE).map(drop);
-        match self.complete.get_or_init(check) {
+        match self.found().complete.get_or_init(check) {
             Ok(()) => Ok(file),
             Err(error) => Err(self.refused(error.clone())),
         }

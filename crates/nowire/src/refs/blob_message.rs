@@ -33,9 +33,7 @@ impl Blob {
             return Way::Broken;
         }
         let address = std::ptr::from_ref(self).addr();
-        if let Some(from) = carried::reference_from_bytes()
-            && self.len() >= from
-            && carried::may_refer(address)
+        if let Some(from) = carried::may_refer(address, self.len())
             && self.to_send(from, carried::pool).is_some()
         {
             return Way::Token;

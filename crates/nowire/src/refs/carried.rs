@@ -154,27 +154,18 @@ pub(super) fn broken(error: RefError) {
     BROKEN.set(Some(error));
 }
 
-/// From how many bytes on data goes by reference in the message that is being
-/// encoded on this thread; none if it goes by value.
+/// Whether the blob of `bytes` bytes that lies there may go by reference in the
+/// message that is being encoded on this thread: the peer takes only so many. If so,
+/// from how many bytes on data does.
 #[cfg(feature = "prost")]
-pub(super) fn reference_from_bytes() -> Option<usize> {
-    CARRYING.with_borrow(|carrying| carrying.from_bytes)
-}
-
-/// Whether the blob that lies there, which is long enough, may go by reference in
-/// the message being encoded: the peer takes only so many.
-#[cfg(feature = "prost")]
-pub(super) fn may_refer(address: usize) -> bool {
+pub(super) fn may_refer(address: usize, bytes: usize) -> Option<usize> {
     CARRYING.with_borrow_mut(|carrying| {
-        if carrying.referred.contains(&address) {
-            return true;
+        let from_bytes = carrying.from_bytes.filter(|&from| bytes >= from)?;
+        if !carrying.referred.contains(&address) {
+            carrying.room = Some(carrying.room?.checked_sub(1)?);
+            carrying.referred.push(address);
         }
-        let Some(room) = carrying.room.and_then(|room| room.checked_sub(1)) else {
-            return false;
-        };
-        carrying.room = Some(room);
-        carrying.referred.push(address);
-        true
+        Some(from_bytes)
     })
 }
 
