@@ -69,6 +69,9 @@ pub(crate) struct Passing {
     /// Processor time of such a service, per call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) forwarder_cpu_ns_per_call: Option<f64>,
+    /// Medians of the rounds, where rounds are compared one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) round_p50_ns: Vec<u64>,
 }
 
 /// What connections cost that nobody uses.

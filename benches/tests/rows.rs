@@ -212,7 +212,7 @@ fn what_a_service_between_adds_is_measured_with_a_core_for_those_between() -> Re
     let wanted = BTreeSet::from([("floor", "-"), ("nowire", "adaptive"), ("refs", "adaptive")]);
     assert_eq!(carriers(&rows)?, wanted);
     assert!(rows.iter().all(|row| row["place"] == "apart"));
-    let aside = |row: &&Value| row["aside_bytes"].as_u64() == Some(1 << 20);
+    let aside = |row: &&Value| row["aside_bytes"].as_u64() == Some(1 << 16);
     assert_eq!(rows.iter().filter(aside).count(), 2, "both lengths");
     let goal = printed
         .lines()

@@ -94,12 +94,26 @@ impl Samples {
             ..self
         }
     }
+
+    /// The median of the timed calls; 0 if there are none.
+    pub fn p50_ns(&self) -> u64 {
+        let calls: u64 = self.counts.iter().map(|(_, count)| count).sum();
+        let mut left = calls.div_ceil(2);
+        for &(ns, count) in &self.counts {
+            if count >= left {
+                return ns;
+            }
+            left -= count;
+        }
+        0
+    }
 }
 
 /// All rounds of one cell.
 pub struct Pool {
     recorder: Recorder,
     rates_per_s: Vec<f64>,
+    round_p50_ns: Vec<u64>,
     first_call_ns: Vec<u64>,
     used: Usage,
 }
@@ -114,6 +128,7 @@ impl Pool {
         Ok(Self {
             recorder: Recorder::new()?,
             rates_per_s: Vec::new(),
+            round_p50_ns: Vec::new(),
             first_call_ns: Vec::new(),
             used: Usage::default(),
         })
@@ -134,6 +149,7 @@ impl Pool {
         self.recorder.untimed += round.untimed;
         self.rates_per_s
             .push(calls as f64 / (round.elapsed_ns.max(1) as f64 / 1e9));
+        self.round_p50_ns.push(round.p50_ns());
         self.first_call_ns.extend(round.first_call_p50_ns);
         self.used = self.used.plus(round.used).plus(server);
         Ok(())
@@ -159,6 +175,11 @@ impl Pool {
         median(&self.rates_per_s)
     }
 
+    /// The medians of the rounds, in their order.
+    pub fn round_p50_ns(&self) -> &[u64] {
+        &self.round_p50_ns
+    }
+
     /// The median of the rounds' first calls, for connections.
     pub fn first_call_p50_ns(&self) -> Option<u64> {
         let times: Vec<f64> = self.first_call_ns.iter().map(|&ns| ns as f64).collect();
@@ -171,7 +192,8 @@ impl Pool {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+/// The median; 0 of nothing.
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {

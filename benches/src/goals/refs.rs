@@ -13,18 +13,16 @@ pub(crate) fn goals(rows: &[Row]) -> Vec<Goal> {
     use Carrier::{Nowire, Ray, Refs, Unix};
     let at_least = Wanted::AtLeast;
     let mut goals = Vec::new();
-    let hop = |carrier, bytes| Load::of(Place::Apart, carrier, bytes).hop_ns(rows);
     let passed = sizes(rows, Case::Hop).into_iter();
     for bytes in passed.filter(|&bytes| bytes > 0) {
+        let load = Load::of(Place::Apart, Refs, bytes);
         goals.push(times(
             &format!(
                 "{}, time per forwarding hop against an empty call's",
                 size(bytes as u64)
             ),
             Wanted::AtMost(1.2),
-            hop(Refs, bytes)
-                .zip(hop(Nowire, 0))
-                .map(|(ns, empty)| ns / empty),
+            load.times(load.empty(), rows),
         ));
     }
     for (bytes, over_nowire, over_unix) in [(64 * KIB, 2.0, 5.0), (MIB, 10.0, 20.0)] {
@@ -149,20 +147,22 @@ mod tests {
 
     #[test]
     fn a_hop_is_what_services_add_that_have_a_core_for_themselves() -> anyhow::Result<()> {
-        let hop = |place, carrier, bytes, services, p50_ns| {
-            let mut row = row(carrier, bytes, services, p50_ns)?;
+        let hop = |place, bytes, services, round_p50_ns: [u64; 3]| {
+            let mut row = row(Carrier::Refs, bytes, services, 1)?;
             row.case = Case::Hop;
             row.passing.place = Some(place);
+            row.passing.round_p50_ns = round_p50_ns.to_vec();
             Ok::<_, anyhow::Error>(row)
         };
         let (apart, alternate) = (Place::Apart, Place::Alternate);
         let rows = [
-            hop(alternate, Carrier::Nowire, 0, SHORTER, 40_000)?,
-            hop(alternate, Carrier::Nowire, 0, LONGEST, 50_000)?,
-            hop(apart, Carrier::Nowire, 0, SHORTER, 40_000)?,
-            hop(apart, Carrier::Nowire, 0, LONGEST, 80_000)?,
-            hop(apart, Carrier::Refs, 64 * KIB, SHORTER, 61_000)?,
-            hop(apart, Carrier::Refs, 64 * KIB, LONGEST, 105_000)?,
+            hop(alternate, 0, SHORTER, [40_000, 40_000, 40_000])?,
+            hop(alternate, 0, LONGEST, [50_000, 50_000, 50_000])?,
+            // The machine was slow in a round, and took a service away in one.
+            hop(apart, 0, SHORTER, [40_000, 90_000, 40_000])?,
+            hop(apart, 0, LONGEST, [80_000, 130_000, 45_000])?,
+            hop(apart, 64 * KIB, SHORTER, [61_000, 140_000, 61_000])?,
+            hop(apart, 64 * KIB, LONGEST, [105_000, 184_000, 180_000])?,
         ];
         let goal = "64 KiB, time per forwarding hop";
         let reached = line(&rows, goal);
@@ -173,7 +173,7 @@ mod tests {
         let without_chain = line(&rows[..5], goal);
         assert!(without_chain.ends_with("not measured"), "{without_chain}");
         let mut disturbed = rows.to_vec();
-        disturbed[4].p50_ns = 106_000;
+        disturbed[4].passing.round_p50_ns = vec![106_000, 190_000, 61_000];
         let disturbed = line(&disturbed, goal);
         assert!(disturbed.ends_with("not measured"), "{disturbed}");
         Ok(())

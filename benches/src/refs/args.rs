@@ -32,7 +32,7 @@ pub(crate) struct RefsArgs {
     /// Only this carrier (may be repeated)
     #[arg(long)]
     pub(crate) carrier: Vec<Carrier>,
-    /// Only this payload size in bytes (may be repeated)
+    /// Only this payload size in bytes (may be repeated); through chains, any
     #[arg(long)]
     pub(crate) bytes: Vec<usize>,
     /// Only chains of so many services (may be repeated)
@@ -69,6 +69,14 @@ impl RefsArgs {
     /// Where the processes of a chain run unless a case has it otherwise.
     pub(crate) fn place(&self) -> Place {
         self.place.unwrap_or(Place::Alternate)
+    }
+
+    /// The sizes asked for, or else these.
+    pub(crate) fn sizes_or<'a>(&'a self, sizes: &'a [usize]) -> &'a [usize] {
+        match self.bytes.is_empty() {
+            true => sizes,
+            false => &self.bytes,
+        }
     }
 
     /// Whether this size was asked for, or none in particular.

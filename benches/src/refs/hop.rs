@@ -1,6 +1,7 @@
 //! What a service between adds to a call.
 
 use nowire_bench_harness::cell::{Carrier, Case};
+use nowire_bench_harness::samples::median;
 
 use super::args::Place;
 use super::line::LONGEST;
@@ -39,14 +40,51 @@ impl Load {
         })
     }
 
-    /// What each service adds that only passes on, in ns: the median through the
-    /// longest chain less the median through the shorter one, by the services
-    /// between. None if something else kept the shorter chain for so long that it
-    /// took more than the longer one.
+    /// What each service added that only passes on, in ns, round by round: the time
+    /// through the longest chain less that through the shorter one, which had its turn
+    /// next to it, by the services between.
+    fn added_ns(self, rows: &[Row]) -> Option<Vec<f64>> {
+        let medians = |services| {
+            let rounds = &self.row(rows, services)?.passing.round_p50_ns;
+            Some(rounds.iter().map(|&ns| ns as f64))
+        };
+        let between = (LONGEST - SHORTER) as f64;
+        let pairs = medians(LONGEST)?.zip(medians(SHORTER)?);
+        Some(
+            pairs
+                .map(|(longest, shorter)| (longest - shorter) / between)
+                .collect(),
+        )
+    }
+
+    /// The median of that. None if something else kept the shorter chain for so long
+    /// that it took more than the longer one.
     pub(crate) fn hop_ns(self, rows: &[Row]) -> Option<f64> {
-        let p50_ns = |services| Some(self.row(rows, services)?.p50_ns as f64);
-        let added_ns = p50_ns(LONGEST)? - p50_ns(SHORTER)?;
-        (added_ns > 0.0).then(|| added_ns / (LONGEST - SHORTER) as f64)
+        let added_ns = self.added_ns(rows)?;
+        Some(median(&added_ns)).filter(|&ns| ns > 0.0)
+    }
+
+    /// How many times that of the other it was in the same round; the median.
+    pub(crate) fn times(self, other: Self, rows: &[Row]) -> Option<f64> {
+        let pairs = self.added_ns(rows)?.into_iter().zip(other.added_ns(rows)?);
+        let ratios: Vec<f64> = pairs
+            .filter(|(_, other)| *other > 0.0)
+            .map(|(ns, other)| ns / other)
+            .collect();
+        Some(median(&ratios)).filter(|&ratio| ratio > 0.0)
+    }
+
+    /// An empty call through the same processes.
+    pub(crate) fn empty(self) -> Self {
+        Self::of(self.place, self.carrier, 0)
+    }
+
+    /// An empty call beside which the ends have as much to do with data.
+    pub(crate) fn control(self) -> Self {
+        Self {
+            aside_bytes: Some(self.bytes),
+            ..self.empty()
+        }
     }
 
     /// Processor time of a service that passes on, in the longest chain.
@@ -64,6 +102,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
         "carrier",
         "per service",
         "times an empty call's",
+        "times that with as much aside",
         "its cpu",
         "times an empty call's",
     ];
@@ -85,12 +124,10 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let Some(ns) = load.hop_ns(rows) else {
             continue;
         };
-        let empty = Load::of(load.place, Carrier::Nowire, 0);
-        let times = |ns: Option<f64>, empty: Option<f64>| {
-            let ratio = ns.zip(empty).map(|(ns, empty)| ns / empty);
-            ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
-        };
+        let empty = load.empty();
+        let ratio = |ratio: Option<f64>| ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
         let cpu_ns = load.forwarder_cpu_ns(rows);
+        let empty_cpu_ns = empty.forwarder_cpu_ns(rows);
         lines.push(vec![
             load.place.to_string(),
             size(load.bytes as u64),
@@ -98,9 +135,10 @@ pub(crate) fn table(rows: &[Row]) -> String {
                 .map_or("-".into(), |bytes| size(bytes as u64)),
             load.carrier.to_string(),
             time(ns),
-            times(Some(ns), empty.hop_ns(rows)),
+            ratio(load.times(empty, rows)),
+            ratio(load.times(load.control(), rows)),
             cpu_ns.map_or("-".into(), time),
-            times(cpu_ns, empty.forwarder_cpu_ns(rows)),
+            ratio(cpu_ns.zip(empty_cpu_ns).map(|(ns, empty)| ns / empty)),
         ]);
     }
     if lines.len() == 1 {

@@ -25,9 +25,12 @@ pub(crate) struct Task {
 /// What the services do with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Work {
-    /// Pass them on so many times; the last service sums them. Beside the call the
-    /// client writes so many bytes of its own, and the last service reads as many.
-    Pass { hops: u32, aside_bytes: usize },
+    /// Pass them on so many times; the last service sums them.
+    Pass { hops: u32 },
+    /// The same, and only the way is timed: not what the client takes to write the
+    /// data, and the last service to sum it. Beside that, the client writes so many
+    /// bytes of its own, and the last service reads as many.
+    Way { hops: u32, aside_bytes: usize },
     /// Change so much of them.
     Change { percent: u32 },
 }

@@ -30,8 +30,12 @@ pub(crate) struct Group {
     pub(crate) case: Case,
     pub(crate) in_flight: usize,
     pub(crate) place: Place,
+    /// From how many bytes on data goes by reference, if not from the default.
+    pub(crate) refer_from: Option<usize>,
     pub(crate) pace: Pace,
     pub(crate) cells: Vec<Cell>,
+    /// So many cells have their turns next to each other.
+    pub(crate) adjacent: usize,
 }
 
 /// What is measured of a group in one turn.
@@ -60,7 +64,7 @@ impl Cell {
     /// Services that a call goes through.
     pub(crate) fn services(&self) -> usize {
         match self.work {
-            Work::Pass { hops, .. } => hops as usize + 1,
+            Work::Pass { hops } | Work::Way { hops, .. } => hops as usize + 1,
             Work::Change { .. } => 1,
         }
     }
@@ -87,6 +91,17 @@ impl Pace {
 }
 
 impl Group {
+    /// The order of the cells in a round. It differs from round to round, so that none
+    /// always comes behind the same other and finds the caches as that left them.
+    pub(crate) fn turns(&self, round: usize) -> impl Iterator<Item = usize> + use<> {
+        let adjacent = self.adjacent;
+        let mut order: Vec<usize> = (0..self.cells.len() / adjacent).collect();
+        let mut random = fastrand::Rng::with_seed(round as u64);
+        random.shuffle(&mut order);
+        let cells = move |place| (place * adjacent)..(place + 1) * adjacent;
+        order.into_iter().flat_map(cells)
+    }
+
     /// Of a round: long enough for each caller to make several calls, which take long
     /// by value where much data is in flight.
     pub(crate) fn round_ms(&self, cell: &Cell) -> u64 {
@@ -110,6 +125,9 @@ pub(crate) fn calls(args: &RefsArgs) -> Vec<Group> {
                 && args.wants(cell.carrier)
                 && (args.services.is_empty() || args.services.contains(&cell.services()))
         });
+        if !args.services.is_empty() {
+            group.adjacent = 1;
+        }
     }
     groups.retain(|group| {
         args.measures(group.case)
@@ -134,6 +152,7 @@ fn nested(args: &RefsArgs) -> Vec<Group> {
         let sizes = &[0, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB];
         (sizes, &[1, 2, 3, 4, 5, 6, LONGEST])
     };
+    let sizes = args.sizes_or(sizes);
     let mut groups = Vec::new();
     for &services in lengths {
         for in_flight in [1, MANY, MOST] {
@@ -146,32 +165,28 @@ fn nested(args: &RefsArgs) -> Vec<Group> {
                     (0, _) => vec![Carrier::Unix, Carrier::Nowire],
                     _ => [&[Carrier::Unix, Carrier::Plain], &carriers()[1..]].concat(),
                 };
-                let through = move |carrier| passed(carrier, services, bytes, 0);
+                let through = move |carrier| Cell {
+                    carrier,
+                    shape: Shape::Chain(services),
+                    work: Work::Pass {
+                        hops: services as u32 - 1,
+                    },
+                    bytes,
+                };
                 carriers.into_iter().map(through)
             };
             groups.push(Group {
                 case: Case::Nested,
                 in_flight,
                 place: args.place(),
+                refer_from: args.refer_from,
                 pace: Pace::of(args),
                 cells: sizes.iter().flat_map(on).collect(),
+                adjacent: 1,
             });
         }
     }
     groups
-}
-
-/// Through a chain of so many services, with so many bytes written and read aside.
-fn passed(carrier: Carrier, services: usize, bytes: usize, aside_bytes: usize) -> Cell {
-    Cell {
-        carrier,
-        shape: Shape::Chain(services),
-        work: Work::Pass {
-            hops: services as u32 - 1,
-            aside_bytes,
-        },
-        bytes,
-    }
 }
 
 /// Both lengths take turns, so that their difference is that of services.
@@ -179,29 +194,45 @@ fn hops(args: &RefsArgs) -> Vec<Group> {
     let (sizes, places): (&[usize], &[Place]) = if args.quick {
         (&[64 * KIB, MIB], &[Place::Apart])
     } else {
-        let sizes = &[4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB];
+        let sizes = &[4 * KIB, 16 * KIB, 32 * KIB, 64 * KIB, 256 * KIB, MIB];
         (sizes, &[Place::Apart, Place::Alternate])
     };
-    let mut measured = vec![
-        (Carrier::Floor, 0, 0),
-        (Carrier::Nowire, 0, 0),
-        // Nothing is passed, and the ends have as much to do as if it were.
-        (Carrier::Nowire, 0, MIB),
-    ];
-    for &bytes in sizes {
-        measured.extend([(Carrier::Nowire, bytes, 0), (Carrier::Refs, bytes, 0)]);
+    let sizes = args.sizes_or(sizes);
+    // What is compared goes through the same processes: two chains of one length
+    // differ by more than what is looked for here.
+    let mut measured = vec![(Carrier::Floor, 0, 0)];
+    for carrier in [Carrier::Nowire, Carrier::Refs] {
+        measured.push((carrier, 0, 0));
+        for &bytes in sizes.iter().filter(|&&bytes| bytes > 0) {
+            measured.push((carrier, bytes, 0));
+            if carrier == Carrier::Refs {
+                // Nothing is passed, and the ends have as much to do as if it were.
+                measured.push((carrier, 0, bytes));
+            }
+        }
     }
     let group = |&place: &Place| Group {
         case: Case::Hop,
         in_flight: 1,
         place,
+        // What references cost at any size; by value is beside them.
+        refer_from: args.refer_from.or(Some(1)),
         pace: Pace::of_hops(args),
         cells: measured
             .iter()
             .flat_map(|&(carrier, bytes, aside_bytes)| {
-                [SHORTER, LONGEST].map(|services| passed(carrier, services, bytes, aside_bytes))
+                [SHORTER, LONGEST].map(|services| Cell {
+                    carrier,
+                    shape: Shape::Chain(services),
+                    work: Work::Way {
+                        hops: services as u32 - 1,
+                        aside_bytes,
+                    },
+                    bytes,
+                })
             })
             .collect(),
+        adjacent: 2,
     };
     let asked_for = args.place.as_ref().map(std::slice::from_ref);
     asked_for.unwrap_or(places).iter().map(group).collect()
@@ -217,6 +248,7 @@ fn balanced(args: &RefsArgs) -> Vec<Group> {
         case: Case::Balance,
         in_flight: MANY,
         place: args.place(),
+        refer_from: args.refer_from,
         pace: Pace::of(args),
         cells: sizes
             .iter()
@@ -224,14 +256,12 @@ fn balanced(args: &RefsArgs) -> Vec<Group> {
                 carriers().into_iter().map(move |carrier| Cell {
                     carrier,
                     shape: Shape::Balancer,
-                    work: Work::Pass {
-                        hops: 1,
-                        aside_bytes: 0,
-                    },
+                    work: Work::Pass { hops: 1 },
                     bytes,
                 })
             })
             .collect(),
+        adjacent: 1,
     }]
 }
 
@@ -240,6 +270,7 @@ fn changed(args: &RefsArgs) -> Vec<Group> {
         case: Case::Change,
         in_flight: 1,
         place: args.place(),
+        refer_from: args.refer_from,
         pace: Pace::of(args),
         cells: carriers()
             .into_iter()
@@ -250,6 +281,7 @@ fn changed(args: &RefsArgs) -> Vec<Group> {
                 bytes: SWEPT_BYTES,
             })
             .collect(),
+        adjacent: 1,
     };
     PERCENTS.map(group).into()
 }

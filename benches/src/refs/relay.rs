@@ -93,9 +93,11 @@ impl<C: Channel + Sync> Relay for Handlers<C> {
         let bytes = argument::carried_bytes(&data);
         let Some(hops) = hops.checked_sub(1) else {
             self.saw(bytes);
-            let value = argument::read(&data, self.in_place).map_err(unreadable)?;
-            argument::read_own(aside_bytes as usize);
-            return Ok(Response::new(Number { value }));
+            return worked(|| {
+                let value = argument::read(&data, self.in_place).map_err(unreadable)?;
+                argument::read_own(aside_bytes as usize, self.in_place).map_err(unreadable)?;
+                Ok(value)
+            });
         };
         self.saw(2 * bytes);
         let data = Some(data);
@@ -111,8 +113,7 @@ impl<C: Channel + Sync> Relay for Handlers<C> {
         let Plain { hops, data } = request.into_inner();
         let Some(hops) = hops.checked_sub(1) else {
             self.saw(data.len());
-            let value = sum(&data);
-            return Ok(Response::new(Number { value }));
+            return worked(|| Ok(sum(&data)));
         };
         self.saw(2 * data.len());
         self.next()?.pass_plain(Plain { hops, data }).await
@@ -123,9 +124,15 @@ impl<C: Channel + Sync> Relay for Handlers<C> {
         let data = draft.data.unwrap_or_default();
         self.saw(argument::carried_bytes(&data));
         let filling = draft.filling as u8;
-        let value = argument::change(data, draft.percent, filling).map_err(unreadable)?;
-        Ok(Response::new(Number { value }))
+        worked(|| argument::change(data, draft.percent, filling).map_err(unreadable))
     }
+}
+
+fn worked(work: impl FnOnce() -> Result<u64, Status>) -> Result<Response<Number>, Status> {
+    let began = Instant::now();
+    let value = work()?;
+    let work_ns = began.elapsed().as_nanos() as u64;
+    Ok(Response::new(Number { value, work_ns }))
 }
 
 fn unreadable(why: anyhow::Error) -> Status {
@@ -140,36 +147,49 @@ pub(crate) struct Pass<C> {
     pub(crate) hops: u32,
     /// In a field of bytes.
     pub(crate) plain: bool,
-    /// What is written beside each call.
-    pub(crate) aside: Vec<u8>,
+    /// Writing and summing is not timed.
+    pub(crate) way_only: bool,
+    /// So many bytes are written beside each call, to where those go that are passed.
+    pub(crate) aside: (Maker, usize),
     pub(crate) turn: u8,
 }
 
 impl<C: Channel> Ask for Pass<C> {
     async fn ask(&mut self) -> Result<(Duration, Instant)> {
         self.turn = self.turn.wrapping_add(1);
-        self.aside.fill(self.turn);
-        std::hint::black_box(&self.aside);
-        let start = Instant::now();
+        let (aside, aside_bytes) = &self.aside;
+        if *aside_bytes > 0 {
+            std::hint::black_box(aside.make(self.turn, *aside_bytes)?);
+        }
+        let mut start = Instant::now();
         let hops = self.hops;
         let answer = if self.plain {
             let data = vec![self.turn; self.bytes];
+            if self.way_only {
+                start = Instant::now();
+            }
             self.client.pass_plain(Plain { hops, data }).await?
         } else {
             let data = Some(self.maker.make(self.turn, self.bytes)?);
+            if self.way_only {
+                start = Instant::now();
+            }
             let argument = Argument {
                 hops,
                 data,
-                aside_bytes: self.aside.len() as u32,
+                aside_bytes: *aside_bytes as u32,
             };
             self.client.pass(argument).await?
         };
         let now = Instant::now();
+        let Number { value, work_ns } = answer.into_inner();
         ensure!(
-            answer.get_ref().value == sum_of_equal(self.turn, self.bytes),
+            value == sum_of_equal(self.turn, self.bytes),
             "the last service read other bytes than were written"
         );
-        Ok((now - start, now))
+        let worked = if self.way_only { work_ns } else { 0 };
+        let took = (now - start).saturating_sub(Duration::from_nanos(worked));
+        Ok((took, now))
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     let setting = Setting {
         cores,
         wait: args.wait,
-        refer_from: args.refer_from,
+        refer_from: None,
         trust: args.trust,
         dir: dir.path(),
     };
@@ -134,14 +134,30 @@ fn progress(groups: &[Group]) -> ProgressBar {
     bar
 }
 
-/// What passes this on.
-fn line_of(group: &Group, cell: &Cell) -> (Carrier, Shape, Place) {
-    (cell.carrier, cell.shape, group.place)
+/// What lines are told apart by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    carrier: Carrier,
+    shape: Shape,
+    place: Place,
+    refer_from: Option<usize>,
+}
+
+impl Key {
+    /// Of what passes this on.
+    fn of(group: &Group, cell: &Cell) -> Self {
+        Self {
+            carrier: cell.carrier,
+            shape: cell.shape,
+            place: group.place,
+            refer_from: group.refer_from,
+        }
+    }
 }
 
 struct Bench<'a> {
     setting: Setting<'a>,
-    lines: HashMap<(Carrier, Shape, Place), Line>,
+    lines: HashMap<Key, Line>,
     /// Lines that were started.
     started: usize,
     progress: ProgressBar,
@@ -154,15 +170,16 @@ impl Bench<'_> {
         let needed: Vec<_> = group
             .cells
             .iter()
-            .map(|cell| line_of(group, cell))
+            .map(|cell| Key::of(group, cell))
             .collect();
         self.lines.retain(|line, _| needed.contains(line));
         let mut cells = Vec::new();
         for cell in &group.cells {
             cells.push((cell, Pool::new()?, Spent::default()));
         }
-        for _ in 0..group.pace.rounds {
-            for (cell, pool, forwarders) in &mut cells {
+        for round in 0..group.pace.rounds {
+            for turn in group.turns(round) {
+                let (cell, pool, forwarders) = &mut cells[turn];
                 self.progress.set_message(format!(
                     "{} {} B x{} through {} {}",
                     group.case,
@@ -171,7 +188,7 @@ impl Bench<'_> {
                     cell.services(),
                     cell.carrier
                 ));
-                let line = self.line(line_of(group, cell))?;
+                let line = self.line(Key::of(group, cell))?;
                 let (samples, used) =
                     line.round(cell.task(group.in_flight), group.round_ms(cell))?;
                 pool.add(&samples, used.all())?;
@@ -197,12 +214,16 @@ impl Bench<'_> {
             services: Some(cell.services()),
             place: Some(group.place),
             aside_bytes: match cell.work {
-                Work::Pass { aside_bytes, .. } => (aside_bytes > 0).then_some(aside_bytes),
-                Work::Change { .. } => None,
+                Work::Way { aside_bytes, .. } => (aside_bytes > 0).then_some(aside_bytes),
+                Work::Pass { .. } | Work::Change { .. } => None,
             },
             changed_percent: match cell.work {
                 Work::Change { percent } => Some(percent),
-                Work::Pass { .. } => None,
+                Work::Pass { .. } | Work::Way { .. } => None,
+            },
+            round_p50_ns: match group.case {
+                Case::Hop => pool.round_p50_ns().to_vec(),
+                _ => Vec::new(),
             },
             ..Passing::default()
         };
@@ -216,10 +237,14 @@ impl Bench<'_> {
         row
     }
 
-    fn line(&mut self, key: (Carrier, Shape, Place)) -> Result<&mut Line> {
+    fn line(&mut self, key: Key) -> Result<&mut Line> {
         if !self.lines.contains_key(&key) {
-            let (carrier, shape, place) = key;
-            let line = Line::start(&self.setting, carrier, shape, place, self.started)?;
+            let setting = Setting {
+                refer_from: key.refer_from,
+                ..self.setting
+            };
+            let (carrier, shape, place) = (key.carrier, key.shape, key.place);
+            let line = Line::start(&setting, carrier, shape, place, self.started)?;
             self.started += 1;
             self.lines.insert(key, line);
         }

@@ -128,6 +128,7 @@ fn references(args: &TierArgs) -> RefOptions {
 }
 
 async fn call(channel: impl Channel, maker: Maker, carrier: Carrier) -> Result<()> {
+    let aside = Maker::of(Carrier::Refs)?;
     let mut orders = orders();
     answer(&Answer::Ready {
         address: String::new(),
@@ -143,17 +144,23 @@ async fn call(channel: impl Channel, maker: Maker, carrier: Carrier) -> Result<(
         } = task;
         let time = Duration::from_millis(for_ms);
         let clients = (0..in_flight).map(|_| RelayClient::new(channel.clone()));
+        let pass = |client, hops, way_only, aside_bytes| Pass {
+            client,
+            maker: maker.clone(),
+            bytes,
+            hops,
+            plain: carrier == Carrier::Plain,
+            way_only,
+            aside: (aside.clone(), aside_bytes),
+            turn: 0,
+        };
         let samples = match work {
-            Work::Pass { hops, aside_bytes } => {
-                let ask = |client| Pass {
-                    client,
-                    maker: maker.clone(),
-                    bytes,
-                    hops,
-                    plain: carrier == Carrier::Plain,
-                    aside: vec![0; aside_bytes],
-                    turn: 0,
-                };
+            Work::Pass { hops } => {
+                let ask = |client| pass(client, hops, false, 0);
+                race(clients.map(ask).collect(), UNTIMED_CALLS, time).await?
+            }
+            Work::Way { hops, aside_bytes } => {
+                let ask = |client| pass(client, hops, true, aside_bytes);
                 race(clients.map(ask).collect(), UNTIMED_CALLS, time).await?
             }
             Work::Change { percent } => {
@@ -212,7 +219,7 @@ async fn bottom(args: &TierArgs) -> Result<()> {
                 let Order::Run { task, for_ms } = order else {
                     bail!("a client cannot do {order:?}");
                 };
-                let Work::Pass { hops, .. } = task.work else {
+                let (Work::Pass { hops } | Work::Way { hops, .. }) = task.work else {
                     bail!("nothing is changed on the floor");
                 };
                 let time = Duration::from_millis(for_ms);
