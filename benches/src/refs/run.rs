@@ -56,15 +56,10 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
             Err(why) => show(&format!("no Ray in this run: {why:#}\n"))?,
         }
     }
-    machine::stay_on(cores.client)?;
-    for bytes in plan::shared_sizes(args, Case::Share) {
-        rows.extend(sharing::share(args, bytes, pace)?);
-    }
-    for bytes in plan::shared_sizes(args, Case::Stranger) {
-        rows.extend(strangers::steps(args, bytes, pace)?);
-    }
+    let alone = alone(args, cores, pace, &mut rows);
     if rows.is_empty() {
         images?;
+        alone?;
         bail!("nothing was measured");
     }
     let report = reported(&rows);
@@ -78,7 +73,20 @@ pub(crate) fn main(args: &RefsArgs) -> Result<()> {
     if let Some(path) = &args.insert {
         page::insert(path, &format!("{head}{report}"))?;
     }
-    images.context("the image service")
+    images.context("the image service")?;
+    alone
+}
+
+/// What is measured within this process.
+fn alone(args: &RefsArgs, cores: Cores, pace: Pace, rows: &mut Vec<Row>) -> Result<()> {
+    machine::stay_on(cores.client)?;
+    for bytes in plan::shared_sizes(args, Case::Share) {
+        rows.extend(sharing::share(args, bytes, pace)?);
+    }
+    for bytes in plan::shared_sizes(args, Case::Stranger) {
+        rows.extend(strangers::steps(args, bytes, pace)?);
+    }
+    Ok(())
 }
 
 fn reported(rows: &[Row]) -> String {

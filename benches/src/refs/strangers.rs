@@ -15,7 +15,7 @@ use nowire_bench_harness::timing::{one_by_one, timed};
 use nowire_memory::heap::Keeping;
 use nowire_memory::refs::{Audience, Passed, Ref, Source};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
-use rustix::io::pwrite;
+use rustix::io::{Errno, pwrite};
 use rustix::process::getuid;
 
 use super::args::RefsArgs;
@@ -25,6 +25,8 @@ use crate::row::{Passing, Row};
 
 /// The connection that refs go over, from this process to itself.
 const CONNECTION: u64 = 1;
+/// How often a file is sealed that is in use.
+const SEAL_TRIES: usize = 100;
 /// Far more than are held at a time.
 const DESCRIPTORS: usize = 64;
 
@@ -159,7 +161,17 @@ fn seal(bytes: usize, time: Duration) -> Result<Samples> {
     one_by_one(time, || {
         let file = memfd_create("bench-stranger", MemfdFlags::ALLOW_SEALING)?;
         ensure!(pwrite(&file, &filling, 0)? == bytes, "a file is not full");
-        timed(|| Ok(fcntl_add_seals(&file, SealFlags::WRITE)?))
+        timed(|| {
+            // While somebody looks at its pages, as the kernel does when it is short of
+            // memory, a file is not sealed.
+            let mut tries = 0..SEAL_TRIES;
+            loop {
+                match fcntl_add_seals(&file, SealFlags::WRITE) {
+                    Err(Errno::BUSY) if tries.next().is_some() => {}
+                    sealed => return Ok(sealed?),
+                }
+            }
+        })
     })
 }
 

@@ -576,7 +576,7 @@ fn extents_that_make_no_sense_are_refused() {
         let error = arrive(extents, descriptors).expect_err(name);
         if let ([extent], 1) = (extents, descriptors) {
             let source = Source::new(u64::MAX, own_uid(), Keeping::Trust, 1000, "a liar");
-            let alone = Ref::arrived_whole(extent, None, &source).expect_err(name);
+            let alone = Ref::arrived_in_one(extent, None, &source).expect_err(name);
             assert_eq!(alone.to_string(), error.to_string(), "{name}");
         }
         assert!(matches!(error, RefError::Extent { .. }), "{name}: {error}");

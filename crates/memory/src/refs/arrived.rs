@@ -59,7 +59,7 @@ impl Ref {
     /// # Errors
     /// As [`arrived`](Self::arrived).
     #[inline]
-    pub fn arrived_whole(
+    pub fn arrived_in_one(
         extent: &Extent,
         descriptor: Option<OwnedFd>,
         source: &Arc<Source>,

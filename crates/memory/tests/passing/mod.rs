@@ -128,7 +128,7 @@ impl Way {
     pub(crate) fn open(&self, parcel: Parcel) -> Result<Ref, RefError> {
         let mut descriptors: Vec<_> = parcel.descriptors.into_iter().map(Some).collect();
         if let ([extent], [descriptor]) = (&parcel.extents[..], &mut descriptors[..]) {
-            return Ref::arrived_whole(extent, descriptor.take(), &self.source);
+            return Ref::arrived_in_one(extent, descriptor.take(), &self.source);
         }
         Ref::arrived(&parcel.extents, descriptors, &self.source)
     }

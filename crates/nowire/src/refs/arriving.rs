@@ -60,7 +60,7 @@ impl Arriving {
             return match next()? {
                 Some(next) => come(
                     extent,
-                    Ref::arrived_whole(&said(extent), next.descriptor(), source),
+                    Ref::arrived_in_one(&said(extent), next.descriptor(), source),
                 ),
                 None => Ok(Step::Wait),
             };
