@@ -527,10 +527,10 @@ fn a_call_error_names_what_is_wrong_with_a_reference() {
 #[test]
 fn a_blob_goes_by_value_while_it_is_short_and_by_reference_when_it_is_long() {
     let (_house, _server, client) = post("");
-    for bytes in [0, 1, 1000, 32 << 10, 33 << 10, 1 << 20] {
+    for bytes in [0, 1, 1000, 48 << 10, 49 << 10, 1 << 20] {
         let bytes = pattern(bytes);
         let sum = client.sum_of_blob(Blob::from(bytes.clone()));
-        let by_reference = bytes.len() >= 32 << 10;
+        let by_reference = bytes.len() >= 48 << 10;
         assert_eq!(*sum.expect("served"), (sum_of(&bytes), by_reference));
         // A reference to so few bytes goes by value too.
         let sum = client.sum_of_blob(shared(&bytes).into());
