@@ -255,7 +255,12 @@ impl Shared {
     pub(crate) fn reset(&self, cell: &StreamCell, code: ResetCode) {
         let was_open = self.table().close(cell.id);
         if was_open {
-            cell.fail(StreamError::Reset(code));
+            // Whoever gives a stream up because the connection is over may do so before
+            // that has reached the stream: what counts is why.
+            cell.fail(match self.over.get() {
+                Some(over) => StreamError::Connection(over.clone()),
+                None => StreamError::Reset(code),
+            });
             self.send_reset(cell, code);
             // Not before: the next call in this place must not overtake the reset.
             self.vacate(self.table(), cell.id);
